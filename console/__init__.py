@@ -1,0 +1,1 @@
+"""The live view: one page over OpenSearch."""

@@ -1,0 +1,47 @@
+"""One incident that a person is told of."""
+
+from typing import Literal
+
+import msgspec
+
+from events.instant import Instant
+
+PageStatus = Literal["open", "updated", "closed"]
+
+EVIDENCE_MAX = 25
+
+
+class Entity(msgspec.Struct, frozen=True):
+    """Whom a page is about: kind is shop, cashier, card or receipt."""
+
+    kind: str
+    id: str
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One incident at one moment: the same `page_id` is opened, updated and closed.
+
+    `revision` counts from 0 at opening; `evidence` are transaction ids, worst first, at most
+    `EVIDENCE_MAX`; `refunded_total` is minor units of `currency`; `severity` 1 low to 4 critical;
+    `summary` is the sentence a person reads first.
+    """
+
+    page_id: str
+    status: PageStatus
+    revision: int
+    shop_id: str
+    opened_at: Instant
+    updated_at: Instant
+    reason: str
+    entity: Entity
+    severity: int
+    after_transaction_id: str
+    evidence: tuple[str, ...]
+    refunds: int
+    observed: float
+    expected: float
+    refunded_total: int
+    currency: str
+    score: float
+    model_version: str
+    summary: str

@@ -1,0 +1,24 @@
+"""A record that is not a valid transaction."""
+
+import msgspec
+
+from events.instant import Instant
+from events.position import Position
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """What goes to the dead-letter queue: the bytes as they came, where, and what is wrong.
+
+    `stage` is where it failed (parse, deduplicate, score, opensearch, parquet), `reason` a stable
+    word to filter by (such as `amount_not_positive`), `field` the path of the field at fault or
+    None, `detail` a sentence for a person, never with contact data or a card token in it.
+    """
+
+    position: Position
+    data: bytes
+    stage: str
+    reason: str
+    field: str | None
+    detail: str
+    arrived_at: Instant | None = None
+    shop_id: str | None = None
