@@ -1,0 +1,129 @@
+"""Every setting, in one typed place: environment variables over one optional TOML file.
+
+`TILLWATCH_<NAME>` sets a setting, `TILLWATCH_CONFIG` names a TOML file with the same names in lower
+case. docs/settings.md lists them; a test holds the two together.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message lists every fault at once, values left out."""
+
+
+class Settings(BaseSettings):
+    """What a worker runs with. Times are seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TILLWATCH_", hide_input_in_errors=True, extra="forbid", frozen=True
+    )
+
+    application: str = Field(
+        "tillwatch", description="Name of the KCL application: its lease table."
+    )
+    stream: str = Field(description="Name of the Kinesis stream.")
+    region: str = Field("eu-west-1", description="AWS region.")
+    aws_endpoint: str | None = Field(
+        None, description="URL of an AWS endpoint other than Amazon's, such as the embedded one."
+    )
+    opensearch_url: str = Field(description="URL of OpenSearch.")
+    opensearch_user: str | None = Field(None, description="User name for basic authentication.")
+    opensearch_password: SecretStr | None = Field(
+        None, description="Password for basic authentication."
+    )
+    bucket: str = Field(description="S3 bucket of Parquet files, staged parts and snapshots.")
+    snapshot_directory: Path | None = Field(
+        None, description="Directory for snapshots instead of the bucket; one machine only."
+    )
+    topic_arn: str = Field(description="ARN of the SNS topic that pages go to.")
+    dead_letter_queue_url: str = Field(description="URL of the SQS queue for rejections.")
+    ledger_table: str = Field(
+        "tillwatch-ledger", description="DynamoDB table that notes which pages were sent."
+    )
+    pseudonym_key: SecretStr = Field(
+        min_length=16,
+        description="Key that card tokens and contact data are hashed with; 16 characters or more.",
+    )
+    required_fields: tuple[str, ...] = Field(
+        (), description="Optional wire fields that this source must send, such as contact."
+    )
+    key_groups: int = Field(
+        4, ge=1, le=256, description="Ranges of the hash-key space that share a forest. Fixed."
+    )
+    batch_records_max: int = Field(
+        20_000, ge=1, description="Records in one batch, which is one checkpoint, at most."
+    )
+    batch_bytes_max: int = Field(
+        64 * 2**20, ge=2**20, description="Record bytes in one batch at most."
+    )
+    batch_seconds_max: float = Field(
+        2.0, gt=0, description="How long a record waits for its batch to fill, at most."
+    )
+    duplicates_remembered_min: int = Field(
+        50_000,
+        ge=1,
+        description="The last so many transaction ids of a key group count once; twice that at most.",
+    )
+    future_seconds_max: float = Field(
+        86_400.0, ge=0, description="How far after its arrival a transaction may claim to occur."
+    )
+    lateness_seconds: float = Field(
+        900.0, ge=0, description="Event time that an hour stays open for late records."
+    )
+    hours_close_idle_seconds: float = Field(
+        900.0, gt=0, description="A shard without records for so long closes its open hours."
+    )
+    pages_per_shop_week: float = Field(
+        0.1, gt=0, description="False pages that are accepted per shop and week."
+    )
+    worker_restarts_max: int = Field(
+        8, ge=0, description="Daemon starts that may fail in a row before the worker gives up."
+    )
+    shutdown_seconds_max: float = Field(
+        60.0, gt=0, description="How long SIGTERM waits for the last checkpoint."
+    )
+    state_directory: Path = Field(
+        Path(".tillwatch"), description="Where a worker keeps its generated files and sockets."
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic-settings' signature
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over secret files over the TOML file."""
+        toml = TomlConfigSettingsSource(settings_cls, os.environ.get("TILLWATCH_CONFIG"))
+        return init_settings, env_settings, file_secret_settings, toml
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one line per setting that is missing or wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  TILLWATCH_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(
+            "these settings are missing or wrong (docs/settings.md says what each means):\n"
+            + "\n".join(lines)
+        ) from None
