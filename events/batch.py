@@ -11,11 +11,15 @@ from events.transaction import Transaction
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
-    """A transaction that went through the detector; `score` is None for sales and voids."""
+    """A transaction that went through the detector; `score` is None for sales and voids.
+
+    `data` are the record's bytes, for the dead-letter queue should a sink refuse it for good.
+    """
 
     position: Position
     transaction: Transaction
     score: Score | None
+    data: bytes
     arrived_at: Instant | None = None
 
 
@@ -24,7 +28,8 @@ class Batch(msgspec.Struct, frozen=True):
 
     `first` and `last` are the positions of its first and last record, rejected and duplicate ones
     included; `records` counts all of them; `pages` holds every opening, update and closing in
-    order.
+    order; `behind_millis` is how far behind the tip of the stream the shard was at `last`, as the
+    stream says it.
     """
 
     scored: tuple[Scored, ...]
@@ -33,3 +38,4 @@ class Batch(msgspec.Struct, frozen=True):
     first: Position
     last: Position
     records: int
+    behind_millis: int | None = None
