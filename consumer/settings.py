@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
+    kcl_properties: Path | None = Field(
+        None, description="KCL properties file instead of properties/production.properties."
+    )
     worker_restarts_max: int = Field(
         8, ge=0, description="Daemon starts that may fail in a row before the worker gives up."
     )

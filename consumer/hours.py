@@ -1,0 +1,96 @@
+"""Which event hours of a shard are open, which are closed but not yet published. Pure state."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from events.instant import HOUR, Instant
+from sinks.parquet import ClosedHour
+from sinks.sink import StagedPart
+
+
+class OpenHour(msgspec.Struct):
+    """One hour that still takes rows: its staged pieces, and the watermark when it was opened."""
+
+    opened_at: Instant
+    pieces: list[tuple[str, int]]
+    first: str
+    last: str
+
+
+class HoursState(msgspec.Struct):
+    """All of it, as it stands in a Snapshot."""
+
+    watermark: Instant | None = None
+    open: dict[Instant, OpenHour] = {}
+    to_publish: list[ClosedHour] = []
+    staged: dict[str, int] = {}
+    """Staged parts that are still needed, with how many of their hours are unpublished."""
+
+
+class Hours:
+    """The hours of one shard.
+
+    An hour closes when the watermark (the latest event time seen) is `lateness` past both its end
+    and the watermark at which it was opened; so a late record opens its hour anew and adds a file.
+    """
+
+    def __init__(self, shard_id: str, lateness: Instant, state: HoursState | None = None) -> None:
+        self._shard_id = shard_id
+        self._lateness = lateness
+        self.state = state or HoursState()
+
+    def add(self, part: StagedPart | None, watermark: Instant | None) -> None:
+        """Note one batch: its staged part, and the latest event time in it."""
+        state = self.state
+        if watermark is not None:
+            state.watermark = max(watermark, state.watermark or watermark)
+        if part is None:
+            return
+        state.staged[part.key] = len(part.hours)
+        for row_group, hour in enumerate(part.hours):
+            entry = state.open.get(hour)
+            if entry is None:
+                entry = state.open[hour] = OpenHour(
+                    opened_at=state.watermark or hour, pieces=[], first=part.first, last=part.last
+                )
+            entry.pieces.append((part.key, row_group))
+            entry.last = part.last
+
+    def close(self, *, everything: bool = False) -> None:
+        """Move the hours that are over to what is to be published."""
+        state = self.state
+        if state.watermark is None:
+            return
+        for hour in sorted(state.open):
+            entry = state.open[hour]
+            over = max(hour + HOUR, entry.opened_at) + self._lateness <= state.watermark
+            if over or everything:
+                del state.open[hour]
+                state.to_publish.append(
+                    ClosedHour(
+                        hour=hour,
+                        shard_id=self._shard_id,
+                        first=entry.first,
+                        last=entry.last,
+                        pieces=tuple(entry.pieces),
+                    )
+                )
+
+    def published(self, closed: Iterable[ClosedHour]) -> list[str]:
+        """Take `closed` off the list; the keys of staged parts that nothing needs any more."""
+        state = self.state
+        spent: list[str] = []
+        done = set()
+        for hour in closed:
+            done.add((hour.hour, hour.first, hour.last))
+            for key, _ in hour.pieces:
+                left = state.staged.get(key, 0) - 1
+                if left > 0:
+                    state.staged[key] = left
+                elif state.staged.pop(key, None) is not None:
+                    spent.append(key)
+        state.to_publish = [
+            hour for hour in state.to_publish if (hour.hour, hour.first, hour.last) not in done
+        ]
+        return spent

@@ -1,0 +1,192 @@
+"""The data path up to the batch: record -> parse -> transaction or rejection -> score -> batch.
+
+One pipeline is one shard's. It does no I/O and reads no clock: what comes out depends on the
+records and the restored state alone, however they were batched.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from anomaly.detector import Changes, Detector
+from consumer.duplicates import Duplicates, Sighting
+from events.batch import Batch, Scored
+from events.instant import Instant
+from events.key_group import key_group
+from events.page import Page
+from events.position import Position
+from events.record import Record
+from events.rejection import Rejection
+from events.transaction import Transaction
+
+
+class Parse(Protocol):
+    """Turns every record into exactly one transaction or rejection."""
+
+    def __call__(self, record: Record) -> Transaction | Rejection:
+        """The one or the other; no exception travels."""
+        ...
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """One batch, and the state exactly behind its last record, as changes since the last cut."""
+
+    batch: Batch
+    detector: Changes
+    duplicates: dict[int, bytes]
+    duplicates_all: dict[int, bytes] | None
+    """Everything remembered, where the snapshot is to be a base; else None."""
+    repeated: int
+    """Transactions in this stretch that a producer sent again; each counts once."""
+    watermark: Instant | None
+    """The latest event time in the batch, or None where it holds no transaction."""
+
+
+class Pipeline:
+    """Collects records into a batch, until `full` or the caller cuts."""
+
+    def __init__(
+        self,
+        parse: Parse,
+        detector: Detector,
+        duplicates: Duplicates,
+        *,
+        key_groups: int,
+        batch_records_max: int,
+        batch_bytes_max: int,
+    ) -> None:
+        self._parse = parse
+        self._detector = detector
+        self._duplicates = duplicates
+        self._key_groups = key_groups
+        self._batch_records_max = batch_records_max
+        self._batch_bytes_max = batch_bytes_max
+        self._group_of: dict[str, int] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._scored: list[Scored] = []
+        self._pages: list[Page] = []
+        self._rejections: list[Rejection] = []
+        self._first: Position | None = None
+        self._last: Position | None = None
+        self._records = 0
+        self._bytes = 0
+        self._repeated = 0
+        self._watermark: Instant | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was taken since the last cut."""
+        return self._records == 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the batch has reached one of its bounds."""
+        return self._records >= self._batch_records_max or self._bytes >= self._batch_bytes_max
+
+    def take(self, records: Iterator[Record]) -> None:
+        """Take records off the iterator until it ends or the batch is full."""
+        while not self.full:
+            record = next(records, None)
+            if record is None:
+                return
+            self._records += 1
+            self._bytes += len(record.data)
+            self._last = record.position
+            if self._first is None:
+                self._first = record.position
+            parsed = self._parse(record)
+            if type(parsed) is Rejection:
+                self._rejections.append(parsed)
+                continue
+            self._score(record, parsed)  # type: ignore[arg-type]  # what is no Rejection is one
+
+    def _score(self, record: Record, transaction: Transaction) -> None:
+        """Let the transaction count once: score, then learn."""
+        group = self._group(transaction.shop_id)
+        sighting = self._duplicates.see(group, transaction.transaction_id, record.data)
+        if sighting is not Sighting.NEW:
+            if sighting is Sighting.REPEATED:
+                self._repeated += 1
+            else:
+                self._rejections.append(_reused(record, transaction))
+            return
+        occurred_at = transaction.occurred_at
+        if self._watermark is None or occurred_at > self._watermark:
+            self._watermark = occurred_at
+        observation = self._detector.observe(transaction)
+        score = None
+        if observation is not None:
+            score = observation.score
+            self._pages.extend(observation.pages)
+        self._scored.append(
+            Scored(record.position, transaction, score, record.data, record.arrived_at)
+        )
+
+    def _group(self, shop_id: str) -> int:
+        group = self._group_of.get(shop_id)
+        if group is None:
+            if len(self._group_of) >= _SHOPS_CACHED_MAX:
+                self._group_of.clear()
+            group = self._group_of[shop_id] = key_group(shop_id, self._key_groups)
+        return group
+
+    def cut(
+        self, behind_millis: int | None = None, *, base: bool = True, at: Position | None = None
+    ) -> Cut:
+        """End the batch here and begin the next.
+
+        Args:
+            behind_millis: what the stream says of the lag at the last record.
+            base: whether the snapshot of this cut is to hold everything.
+            at: where an empty batch stands, for a cut that only closes hours.
+        """
+        first, last = self._first or at, self._last or at
+        if first is None or last is None:
+            raise ValueError("an empty batch needs a position to stand at")
+        cut = Cut(
+            batch=Batch(
+                scored=tuple(self._scored),
+                pages=tuple(self._pages),
+                rejections=tuple(self._rejections),
+                first=first,
+                last=last,
+                records=self._records,
+                behind_millis=behind_millis,
+            ),
+            detector=self._detector.take_changes(),
+            duplicates=self._duplicates.take_changes(),
+            duplicates_all=self._duplicates.everything() if base else None,
+            repeated=self._repeated,
+            watermark=self._watermark,
+        )
+        self._clear()
+        return cut
+
+
+_SHOPS_CACHED_MAX = 100_000
+
+
+def _reused(record: Record, transaction: Transaction) -> Rejection:
+    return Rejection(
+        position=record.position,
+        data=record.data,
+        stage="deduplicate",
+        reason="transaction_id_reused",
+        field="transaction_id",
+        detail="another record with other content has this transaction_id already",
+        arrived_at=record.arrived_at,
+        shop_id=transaction.shop_id,
+    )
+
+
+def batches(pipeline: Pipeline, records: Iterable[Record]) -> Iterator[Cut]:
+    """Run all `records` through `pipeline`, cutting where it is full and at the end."""
+    iterator = iter(records)
+    while True:
+        pipeline.take(iterator)
+        if pipeline.empty:
+            return
+        yield pipeline.cut()
