@@ -1,0 +1,199 @@
+"""Bulk bodies of bounded size, and the verdict on each item of an answer. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import msgspec
+
+from events.page import Page
+from sinks.document import Entry, Source
+
+BODY_BYTES_MAX = 5 * 2**20
+"""Bytes of one body; a single document that is larger goes alone. AWS refuses more than 10 MiB."""
+
+DETAIL_CHARACTERS_MAX = 500
+"""So much of OpenSearch's own words is kept."""
+
+_CHUNK_ENTRIES = 256
+"""Entries encoded at a time: large enough for speed, small beside a body."""
+
+Refuse = Callable[[Source, str, str, str | None], None]
+"""Takes what will never be indexed: what it was, a stable word why, a sentence, the field."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The bytes of one request, and what its items were built from, in the same order."""
+
+    data: bytes
+    sources: tuple[Source, ...]
+
+    def only(self, indexes: Iterable[int]) -> "Body":
+        """The body of those items alone, cut from the bytes: two lines per item."""
+        lines = self.data.split(b"\n")
+        chosen = list(indexes)
+        data = b"".join(b"%b\n%b\n" % (lines[2 * i], lines[2 * i + 1]) for i in chosen)
+        return Body(data, tuple(self.sources[i] for i in chosen))
+
+    def halves(self) -> tuple["Body", "Body"]:
+        """This body in two; it must have more than one item."""
+        middle = len(self.sources) // 2
+        return self.only(range(middle)), self.only(range(middle, len(self.sources)))
+
+
+def bodies(
+    entries: Iterable[Entry], refuse: Refuse, body_bytes_max: int = BODY_BYTES_MAX
+) -> Iterator[Body]:
+    """`entries` in order as bodies of at most `body_bytes_max`; what has no JSON is refused.
+
+    Lazy: at most one body and one chunk exist here at a time.
+    """
+    data = bytearray()
+    held: list[Source] = []
+    remaining = iter(entries)
+    while chunk := list(islice(remaining, _CHUNK_ENTRIES)):
+        for encoded, part in _encoded(chunk, refuse, body_bytes_max):
+            if held and len(data) + len(encoded) > body_bytes_max:
+                yield Body(bytes(data), tuple(held))
+                data.clear()
+                held.clear()
+            data += encoded
+            held += (entry.source for entry in part)
+    if held:
+        yield Body(bytes(data), tuple(held))
+
+
+def _encoded(
+    entries: list[Entry], refuse: Refuse, bytes_max: int
+) -> Iterator[tuple[bytes, list[Entry]]]:
+    """`entries` encoded, in pieces of at most `bytes_max` unless one entry alone is larger."""
+    lines: list[object] = []
+    for entry in entries:
+        lines += (entry.action, entry.document)
+    try:
+        data = _encoder.encode_lines(lines)
+    except (ValueError, OverflowError) as error:
+        if len(entries) == 1:
+            detail = f"no JSON can be made of it: {type(error).__name__}"
+            refuse(entries[0].source, "not_encodable", detail, None)
+            return
+    else:
+        if len(data) <= bytes_max or len(entries) == 1:
+            yield data, entries
+            return
+    middle = len(entries) // 2
+    yield from _encoded(entries[:middle], refuse, bytes_max)
+    yield from _encoded(entries[middle:], refuse, bytes_max)
+
+
+class ItemError(msgspec.Struct, frozen=True):
+    """What OpenSearch says of an item that it did not take."""
+
+    type: str = "unknown"
+    reason: str = ""
+
+
+class _ItemResult(msgspec.Struct, frozen=True):
+    status: int
+    error: ItemError | None = None
+
+
+class _Item(msgspec.Struct, frozen=True):
+    index: _ItemResult
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    errors: bool
+    items: tuple[_Item, ...] = ()
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An item that OpenSearch will never take, by its place in the body."""
+
+    index: int
+    error: ItemError
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to do with the items of an answered body; the rest of them are durable."""
+
+    again: tuple[int, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    trouble: ItemError | None = None
+    """What the first of the items that are to be tried again met with."""
+
+
+_ALL_WELL = Verdict()
+_NO_ERRORS = b'"errors":false'
+_CREATED_MAX = 299
+_CONFLICT = 409
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_answers = msgspec.json.Decoder(_Answer)
+
+# What a person has to mend in the cluster, not in the document: no rights, a full disk, no more
+# shards allowed. The shard waits; thousands of good transactions do not go to the queue for it.
+_CLUSTER_STATUSES = frozenset({401, 403})
+_CLUSTER_TYPES = frozenset(
+    {"cluster_block_exception", "index_closed_exception", "security_exception"}
+)
+_SHARD_LIMIT = "maximum shards open"
+
+
+def judge(answer: bytes, body: Body) -> Verdict:
+    """The verdict on `answer`, which is what OpenSearch said to `body`.
+
+    Raises:
+        ValueError: it is no answer to that body.
+    """
+    if _NO_ERRORS in answer[:64]:
+        return _ALL_WELL
+    try:
+        items = _answers.decode(answer).items
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not the answer to a bulk request: {error}") from error
+    if len(items) != len(body.sources):
+        raise ValueError(f"{len(items)} items answered of {len(body.sources)}")
+    again: list[int] = []
+    refused: list[Refused] = []
+    trouble = None
+    for index, item in enumerate(items):
+        status = item.index.status
+        said = item.index.error or ItemError()
+        if status <= _CREATED_MAX or (
+            status == _CONFLICT and isinstance(body.sources[index], Page)
+        ):
+            continue
+        if _passes(status, said):
+            again.append(index)
+            trouble = trouble or said
+        else:
+            refused.append(Refused(index, said))
+    return Verdict(tuple(again), tuple(refused), trouble)
+
+
+def _passes(status: int, error: ItemError) -> bool:
+    return (
+        status == _TOO_MANY_REQUESTS
+        or status >= _SERVER_ERROR
+        or status in _CLUSTER_STATUSES
+        or error.type in _CLUSTER_TYPES
+        or _SHARD_LIMIT in error.reason
+    )
+
+
+_QUOTED = re.compile(r"'[^']*'?")
+_FIELD = re.compile(r"field(?:=\"| \[|=\[)([^\"\]]+)")
+
+
+def detail_of(error: ItemError) -> str:
+    """OpenSearch's reason without the values that it quotes, which may be a customer's."""
+    return _QUOTED.sub("'…'", error.reason)[:DETAIL_CHARACTERS_MAX]
+
+
+def field_of(error: ItemError) -> str | None:
+    """The field at fault, where OpenSearch names one."""
+    found = _FIELD.search(error.reason)
+    return found.group(1) if found else None
