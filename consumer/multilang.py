@@ -4,7 +4,7 @@ The MultiLangDaemon writes one JSON action a line to the child's standard input 
 from its standard output; while the child handles an action it may ask for checkpoints, each
 answered before anything else comes. The protocol is the one that `amazon_kclpy.kcl.KCLProcess`
 speaks; this module decodes it with msgspec into typed values, which costs a quarter of the CPU
-(docs/decisions/0005-own-protocol.md), and it never reports an action as done that raised.
+(docs/decisions/0006-own-protocol.md), and it never reports an action as done that raised.
 """
 
 from typing import BinaryIO
