@@ -1,0 +1,310 @@
+"""Thieves in the sample stream: campaigns of fraudulent refunds, of every kind that pays.
+
+Their refunds are made of what usual ones are made of: the shop's articles and price points, its
+real receipts as well as none, its cards, reasons and tills. Only what a campaign does too much of
+tells it apart.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from events.instant import HOUR, MINUTE, SECOND, Instant
+from local.sample_shops import Item, Shop, new_card
+from local.sample_trade import Day, Draft, LineDraft, Trade, draw_count, draw_reason
+
+KINDS = (
+    "burst",
+    "cashier_drip",
+    "huge_refund",
+    "same_card",
+    "after_closing",
+    "under_limit",
+    "creeping_rate",
+)
+
+_DAYS = {
+    # kind: how many days it lasts, least and most
+    "burst": (1, 1),
+    "cashier_drip": (6, 20),
+    "huge_refund": (1, 1),
+    "same_card": (1, 6),
+    "after_closing": (1, 3),
+    "under_limit": (1, 5),
+    "creeping_rate": (6, 9),
+}
+
+
+class Campaign(msgspec.Struct):
+    """One thief at one shop from `first_day` for `days`; `label` goes onto its refunds.
+
+    `greed` scales how much is taken, `receipts` is the share that goes over a real receipt,
+    `loyalty` the share that goes over one cashier's till. Cashier and card are found on the way.
+    """
+
+    label: str
+    kind: str
+    shop_id: str
+    first_day: int
+    days: int
+    greed: float
+    receipts: float
+    loyalty: float
+    cashier_id: str | None = None
+    card: str | None = None
+
+
+def plan_campaigns(
+    rng: Random, shops: list[Shop], days: int, warm_up_days: int, per_shop_week: float
+) -> list[Campaign]:
+    """Campaigns of all kinds alike, at random shops and days, never two at one shop at a time."""
+    count = round(per_shop_week * len(shops) * max(0, days - warm_up_days) / 7)
+    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    rng.shuffle(kinds)
+    taken: dict[str, list[tuple[int, int]]] = {}
+    campaigns: list[Campaign] = []
+    for kind in kinds:
+        for _ in range(50):  # tries to find a shop that is free; without one the campaign is off
+            shop = rng.choice(shops)
+            first = rng.randrange(warm_up_days, days)
+            last = min(days, first + rng.randint(*_DAYS[kind])) - 1
+            free = all(
+                last + 2 < start or end + 2 < first for start, end in taken.get(shop.shop_id, [])
+            )
+            fits = kind != "under_limit" or shop.approval_limit is not None
+            if free and fits and first >= shop.opens_on + 3:
+                break
+        else:
+            continue
+        taken.setdefault(shop.shop_id, []).append((first, last))
+        campaigns.append(
+            Campaign(
+                label=f"c{len(campaigns):03}:{kind}",
+                kind=kind,
+                shop_id=shop.shop_id,
+                first_day=first,
+                days=last - first + 1,
+                greed=rng.uniform(0.7, 1.5),
+                receipts=rng.choice((0.0, 0.3, 0.6, 0.9)),
+                loyalty=rng.choice((0.6, 0.9, 1.0)),
+            )
+        )
+    return campaigns
+
+
+def campaign_day(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """What the campaign takes that day, drawn from the generator of `trade`."""
+    return _TAKE[campaign.kind](campaign, trade, day)
+
+
+def _steal(
+    campaign: Campaign,
+    trade: Trade,
+    day: Day,
+    occurred_at: Instant,
+    till: tuple[str, str],
+    target: int,
+) -> Draft:
+    """One refund of about `target` minor units, over a real receipt that fits or over none."""
+    rng = trade.rng
+    receipt = trade.take_receipt() if rng.random() < campaign.receipts else None
+    if receipt is not None and receipt.occurred_at > occurred_at:
+        receipt = None
+    if receipt is not None and not target // 3 <= receipt.total <= target * 3:
+        trade.remember(receipt)
+        receipt = None
+    card = campaign.card
+    if card is None and rng.random() < 0.6:  # noqa: PLR2004 -- cash as well as cards
+        card = new_card(rng)
+    return Draft(
+        shop=trade.shop,
+        occurred_at=occurred_at,
+        offset_minutes=day.offset_minutes,
+        type="REFUND",
+        register_id=till[1],
+        cashier_id=till[0],
+        lines=receipt.lines if receipt else lines_worth(rng, trade.shop, target),
+        method="CARD" if card else "CASH",
+        card=card,
+        customer_id=receipt.customer_id if receipt else None,
+        original=receipt,
+        reason=draw_reason(rng),
+        label=campaign.label,
+    )
+
+
+def lines_worth(rng: Random, shop: Shop, target: int) -> tuple[LineDraft, ...]:
+    """One to six of the shop's articles that add up to about `target`, at its price points."""
+    lines: list[LineDraft] = []
+    left = target
+    while left > 0 and len(lines) < 6:  # noqa: PLR2004 -- lines of a usual receipt
+        item = _item_under(rng, shop, left)
+        quantity = max(1, min(4 if len(lines) < 5 else 40, left // item.price))  # noqa: PLR2004 -- the last line makes up for the rest
+        lines.append((item, quantity, item.price))
+        left -= quantity * item.price
+        if left < target * 0.1:
+            break
+    return tuple(lines)
+
+
+def _item_under(rng: Random, shop: Shop, price_max: int) -> Item:
+    """An article that costs `price_max` or less, dear ones first; the cheapest if none does."""
+    tries = [shop.items[int(rng.random() * len(shop.items))] for _ in range(8)]
+    fitting = [item for item in tries if item.price <= price_max]
+    if fitting:
+        return max(fitting, key=_price)
+    return min(tries, key=_price)
+
+
+def _price(item: Item) -> int:
+    return item.price
+
+
+def _till(campaign: Campaign, trade: Trade, day: Day, hour: int) -> tuple[str, str]:
+    """The thief's own till if he works in that hour, now and then a colleague's."""
+    if campaign.cashier_id is None:
+        campaign.cashier_id = day.cashier(trade.rng, hour)[0]
+    if trade.rng.random() < campaign.loyalty:
+        for till in day.on_shift[hour]:
+            if till[0] == campaign.cashier_id:
+                return till
+    return day.cashier(trade.rng, hour)
+
+
+def _usual(trade: Trade, greed: float) -> int:
+    return max(100, int(trade.shop.typical_basket * greed * trade.rng.lognormvariate(0.4, 0.5)))
+
+
+def _at_random_hours(campaign: Campaign, trade: Trade, day: Day, targets: list[int]) -> list[Draft]:
+    drafts = []
+    for target in targets:
+        hour = day.staffed_hour(trade.rng)
+        till = _till(campaign, trade, day, hour)
+        drafts.append(_steal(campaign, trade, day, day.moment(trade.rng, hour), till, target))
+    return drafts
+
+
+def _burst(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """Many refunds within an hour or two."""
+    rng = trade.rng
+    span = int(rng.uniform(30, 120) * MINUTE)
+    latest = day.midnight + day.closes * HOUR
+    start = min(day.moment(rng, day.staffed_hour(rng)), latest - span)
+    drafts = []
+    for _ in range(rng.randint(6, 14) + int(trade.shop.sales_per_day / 80)):
+        occurred_at = start + int(rng.random() * span) // 1_000 * 1_000
+        hour = min(23, (occurred_at - day.midnight) // HOUR)
+        till = _till(campaign, trade, day, hour)
+        drafts.append(
+            _steal(campaign, trade, day, occurred_at, till, _usual(trade, campaign.greed))
+        )
+    return drafts
+
+
+def _cashier_drip(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """One cashier, a few too many refunds on every day of work."""
+    rng = trade.rng
+    if campaign.cashier_id is None:
+        _till(campaign, trade, day, day.staffed_hour(rng))
+    hours = [
+        hour
+        for hour, staff in enumerate(day.on_shift)
+        if any(cashier == campaign.cashier_id for cashier, _ in staff)
+    ]
+    if not hours:
+        return []
+    usual = (trade.shop.sales_per_day / 100) ** 0.5
+    drafts = []
+    for _ in range(draw_count(rng, campaign.greed * max(1.2, 2.0 * usual))):
+        hour = rng.choice(hours)
+        till = next(pair for pair in day.on_shift[hour] if pair[0] == campaign.cashier_id)
+        drafts.append(_steal(campaign, trade, day, day.moment(rng, hour), till, _usual(trade, 1.0)))
+    return drafts
+
+
+def _huge_refund(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """One refund far larger than any of the shop's."""
+    dearest = max(item.price for item in trade.shop.items)
+    target = max(
+        int(trade.shop.typical_basket * 25 * campaign.greed),
+        int(dearest * trade.rng.uniform(2, 4) * campaign.greed),
+    )
+    return _at_random_hours(campaign, trade, day, [target])
+
+
+def _same_card(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """The same card again and again."""
+    rng = trade.rng
+    if campaign.card is None:
+        regular = rng.choice(trade.shop.regulars)
+        campaign.card = rng.choice((regular.card, new_card(rng)))
+    count = max(1, round(rng.randint(5, 12) / campaign.days))
+    return _at_random_hours(
+        campaign, trade, day, [_usual(trade, campaign.greed) for _ in range(count)]
+    )
+
+
+def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """Refunds when the doors are shut."""
+    rng = trade.rng
+    till = _till(campaign, trade, day, day.closes - 1)
+    closing = day.midnight + day.closes * HOUR
+    latest = min(120 * MINUTE, day.midnight + 24 * HOUR - SECOND - closing)
+    drafts = []
+    for _ in range(rng.randint(3, 6)):
+        occurred_at = closing + int(rng.uniform(min(20 * MINUTE, latest), latest)) // 1_000 * 1_000
+        drafts.append(
+            _steal(campaign, trade, day, occurred_at, till, _usual(trade, campaign.greed))
+        )
+    return drafts
+
+
+def _under_limit(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """Refunds that nobody else has to approve, only just."""
+    rng = trade.rng
+    limit = trade.shop.approval_limit or 0
+    drafts = []
+    for draft in _at_random_hours(
+        campaign, trade, day, [limit] * max(1, round(rng.randint(6, 14) / campaign.days))
+    ):
+        draft.lines = _lines_of(rng, trade.shop, int(limit * rng.uniform(0.86, 0.999)))
+        draft.original = (
+            None if draft.original and draft.original.total < draft.total else draft.original
+        )
+        drafts.append(draft)
+    return drafts
+
+
+def _lines_of(rng: Random, shop: Shop, total: int) -> tuple[LineDraft, ...]:
+    """Articles that add up to exactly `total`: the price of the last one is cut by hand."""
+    item = _item_under(rng, shop, total)
+    rest = total - item.price
+    if rest <= 0:
+        return ((item, 1, total),)
+    other = min(
+        (candidate for candidate in shop.items if candidate.price >= rest),
+        key=_price,
+        default=shop.items[0],
+    )
+    return ((item, 1, item.price), (other, 1, rest))
+
+
+def _creeping_rate(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """A few more every day, by several people."""
+    campaign.loyalty = min(campaign.loyalty, 0.4)
+    usual = max(2.0, trade.shop.sales_per_day * trade.shop.refund_share)
+    step = day.number - campaign.first_day + 1
+    count = draw_count(trade.rng, usual * campaign.greed * 1.6 * step / campaign.days)
+    return _at_random_hours(campaign, trade, day, [_usual(trade, 1.0) for _ in range(count)])
+
+
+_TAKE: dict[str, Callable[[Campaign, Trade, Day], list[Draft]]] = {
+    "burst": _burst,
+    "cashier_drip": _cashier_drip,
+    "huge_refund": _huge_refund,
+    "same_card": _same_card,
+    "after_closing": _after_closing,
+    "under_limit": _under_limit,
+    "creeping_rate": _creeping_rate,
+}
