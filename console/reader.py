@@ -1,0 +1,113 @@
+"""The one place that asks OpenSearch, and puts the answers together to what the page shows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from console import answers, queries, rates
+from console.live import Evidence, Json, Live, ShopCount
+from console.windows import Window
+from events.instant import HOUR, SECOND, Instant, to_iso
+from sinks.opensearch_client import TransportError  # type: ignore[attr-defined] # of the wrapper
+
+REQUEST_SECONDS_MAX = 5.0
+"""What the client should be made with: a page that waits longer had better say so."""
+
+NORMAL_KEPT: Instant = 60 * SECOND
+"""What is normal changes slowly: it is asked again after so much wall-clock time, or a new hour."""
+
+
+class Unavailable(Exception):  # noqa: N818 -- a state that the page shows, not a fault of ours
+    """OpenSearch did not answer, or not with an answer; the message may be shown to anyone."""
+
+
+class Reader:
+    """Reads the live view. Safe to call from several threads; keeps only what is normal.
+
+    `client` is an opensearch-py client; `clock` the wall clock.
+    """
+
+    def __init__(self, client: Any, clock: Callable[[], Instant]) -> None:
+        self._client = client
+        self._clock = clock
+        self._normal: dict[str, tuple[Instant, Instant, Json]] = {}
+
+    def live(self, chosen: Window) -> Live:
+        """Everything on the page, for the window chosen.
+
+        Raises:
+            Unavailable: OpenSearch cannot be asked.
+        """
+        (first,) = self._search([(queries.TRANSACTIONS, queries.newest())])
+        newest = answers.newest(first)
+        now = newest.instant if newest is not None else 0
+        asked = [
+            (queries.TRANSACTIONS, queries.window(chosen, now)),
+            (queries.PAGES, queries.open_pages()),
+            (queries.PAGES, queries.closed_pages()),
+            (queries.REJECTIONS, queries.rejections()),
+            (queries.OPERATIONS, queries.operations()),
+        ]
+        got = self._search(asked)
+        inside, opened, closed, rejected, operations = got
+        normal = self._normal_of(chosen, now) if newest is not None else {}
+        current = answers.shop_counts(inside)
+        return Live(
+            window=chosen.name,
+            served_at=to_iso(self._clock()),
+            now=to_iso(now) if newest is not None else None,
+            since=to_iso(chosen.start(now)) if newest is not None else None,
+            ahead=newest.ahead if newest is not None else 0,
+            complete=all(answers.complete(answer) for answer in (first, *got)),
+            totals=answers.totals(inside, rates.pooled(normal)),
+            rates=answers.rates(inside, chosen, now),
+            shops=rates.against_normal(current, normal),
+            shops_total=len(current),
+            open_pages=answers.pages(opened),
+            open_total=answers.total(opened),
+            closed_pages=answers.pages(closed),
+            closed_total=answers.total(closed),
+            rejections=answers.rejections(rejected),
+            rejections_total=answers.total(rejected),
+            shards=answers.shards(operations),
+            indexed=answers.total(first),
+        )
+
+    def evidence(self, page_id: str) -> Evidence | None:
+        """The transactions behind a page, worst first; None where there is no such page.
+
+        Raises:
+            Unavailable: OpenSearch cannot be asked.
+        """
+        (found,) = self._search([(queries.PAGES, queries.page(page_id))])
+        pages = answers.pages(found)
+        if not pages:
+            return None
+        ids = pages[0].evidence
+        (transactions,) = self._search([(queries.TRANSACTIONS, queries.evidence(ids))])
+        return Evidence(page_id, answers.evidence(transactions, ids))
+
+    def _normal_of(self, chosen: Window, now: Instant) -> dict[str, ShopCount]:
+        hour, asked_at = chosen.start(now) // HOUR, self._clock()
+        kept = self._normal.get(chosen.name)
+        if kept is None or kept[0] != hour or asked_at - kept[1] >= NORMAL_KEPT:
+            (answer,) = self._search([(queries.TRANSACTIONS, queries.normal(chosen, now))])
+            kept = hour, asked_at, answer
+            self._normal[chosen.name] = kept
+        return answers.shop_counts(kept[2])
+
+    def _search(self, asked: list[tuple[str, Json]]) -> list[Json]:
+        """One round trip for all of `asked`, answers in the same order."""
+        lines: list[Json] = []
+        for index, body in asked:
+            lines.append({"index": index, "ignore_unavailable": True, "allow_no_indices": True})
+            lines.append(body)
+        try:
+            answer = self._client.msearch(body=lines)
+        except TransportError as error:
+            raise Unavailable(f"OpenSearch does not answer ({type(error).__name__}).") from error
+        responses: list[Json] = answer["responses"]
+        for response in responses:
+            if "error" in response:
+                kind = response["error"].get("type", "unknown")
+                raise Unavailable(f"OpenSearch refused a search ({kind}).")
+        return responses

@@ -1,0 +1,58 @@
+"""`tillwatch console`: the live view as a small web server."""
+
+import os
+import socket
+import time
+
+import click
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--public-name",
+    "public_names",
+    multiple=True,
+    help="Host name that a proxy in front serves the page under; may be given again.",
+)
+def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
+    """Serve the live view of what OpenSearch holds.
+
+    OpenSearch is named by TILLWATCH_OPENSEARCH_URL, and TILLWATCH_OPENSEARCH_USER and
+    TILLWATCH_OPENSEARCH_PASSWORD where it asks for them. The first line on stdout is the page's
+    address. The page asks nobody who they are: put a proxy that does in front before it leaves
+    this machine, and name it with --public-name.
+    """
+    import uvicorn
+
+    from console.app import build
+    from console.reader import REQUEST_SECONDS_MAX, Reader
+    from sinks.opensearch_client import connect
+
+    url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
+    if not url:
+        raise click.ClickException("TILLWATCH_OPENSEARCH_URL is not set: where is OpenSearch?")
+    client = connect(
+        url,
+        os.environ.get("TILLWATCH_OPENSEARCH_USER"),
+        os.environ.get("TILLWATCH_OPENSEARCH_PASSWORD"),
+        request_seconds_max=REQUEST_SECONDS_MAX,
+    )
+    listener = _listen(host, port)
+    bound = listener.getsockname()[1]
+    click.echo(f"http://{f'[{host}]' if ':' in host else host}:{bound}/")
+    app = build(Reader(client, lambda: time.time_ns() // 1_000), (*_LOOPBACK, host, *public_names))
+    config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, so that the address printed is one that already takes connections."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None

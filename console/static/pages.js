@@ -1,0 +1,143 @@
+// The open pages with their evidence, and those that closed last.
+
+import { byId, element, keyed, say, tableRow } from "./element.js";
+import * as format from "./format.js";
+
+const announced = new Set();
+let first = true;
+
+export function showPages(live) {
+  keyed(byId("pages-list"), live.open_pages, (page) => page.page_id, create, update);
+  byId("pages-empty").hidden = live.open_pages.length > 0 || live.now === null;
+  const more = live.open_total > live.open_pages.length ? `, the gravest ${live.open_pages.length} shown` : "";
+  say(byId("pages-count"), `${format.count(live.open_total)}${more}`);
+  announce(live.open_pages);
+  showClosed(live);
+}
+
+/** Tell a screen reader of pages that were not there before, once each. */
+function announce(pages) {
+  const fresh = pages.filter((page) => !announced.has(page.page_id));
+  announced.clear();
+  for (const page of pages) announced.add(page.page_id);
+  if (first || fresh.length === 0) {
+    first = false;
+    return;
+  }
+  say(byId("announcer"), fresh.length > 3 ? `${fresh.length} new pages` : fresh
+    .map((page) => `New page, ${format.severity(page.severity)}, ${page.shop_id}: ${page.summary}`)
+    .join(". "));
+}
+
+function create() {
+  const badge = element("span", "badge");
+  const title = element("span", "page-title");
+  const opened = element("time", "page-opened");
+  const summary = element("p", "page-summary");
+  const facts = element("dl", "facts");
+  for (const name of ["About", "Refunds", "Expected", "Refunded", "Score"]) {
+    facts.append(element("div", "", element("dt", "", name), element("dd")));
+  }
+  const toggle = element("summary");
+  const rows = element("tbody");
+  const note = element("p", "muted evidence-note");
+  const details = element("details", "evidence", toggle, evidenceTable(rows), note);
+  const item = element("li", "", element("article", "page",
+    element("h3", "", badge, title, opened), summary, facts, details));
+  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), toggle, rows, note, details };
+  details.addEventListener("toggle", () => {
+    if (details.open) load(item);
+  });
+  if (!first) item.classList.add("fresh");
+  return item;
+}
+
+function update(item, page) {
+  const { badge, title, opened, summary, facts, toggle, details } = item.parts;
+  const before = item.page;
+  item.page = page;
+  badge.className = `badge severity-${page.severity}`;
+  say(badge, format.severity(page.severity));
+  say(title, `${format.words(page.reason)} · ${page.shop_id}`);
+  say(opened, `opened ${format.dayTime(page.opened_at)} UTC`);
+  opened.dateTime = page.opened_at;
+  opened.title = `Opened ${page.opened_at}, updated ${page.updated_at}, model ${page.model_version}`;
+  say(summary, page.summary);
+  say(facts[0], page.entity_kind === "shop" ? "the whole shop" : `${page.entity_kind} ${page.entity_id}`);
+  say(facts[1], format.count(page.refunds));
+  say(facts[2], format.rate(page.expected));
+  say(facts[3], format.money(page.refunded));
+  say(facts[4], format.score(page.score));
+  say(toggle, `Evidence: ${format.plural(page.evidence.length, "transaction", "transactions")}`);
+  if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
+}
+
+const COLUMNS = [["Transaction", ""], ["Time (UTC)", ""], ["Total", "number"], ["Score", "number"],
+  ["Cashier", ""], ["Register", ""], ["Paid by", ""], ["Receipt", ""], ["Reason given", ""]];
+
+function evidenceTable(rows) {
+  const head = element("tr");
+  for (const [name, className] of COLUMNS) {
+    const cell = element("th", className, name);
+    cell.scope = "col";
+    head.append(cell);
+  }
+  const caption = element("caption", "visually-hidden", "Transactions behind this page, the worst first");
+  const scroll = element("div", "scroll", element("table", "", caption, element("thead", "", head), rows));
+  scroll.tabIndex = 0;
+  scroll.setAttribute("role", "region");
+  scroll.setAttribute("aria-label", "Evidence");
+  return scroll;
+}
+
+/** Fetch the transactions of a page; the ids stand there at once. */
+async function load(item) {
+  const { rows, note } = item.parts;
+  const wanted = item.page;
+  if (rows.children.length === 0) showEvidence(rows, wanted.evidence.map((id) => ({ transaction_id: id })));
+  try {
+    const answer = await fetch(`/api/evidence?page_id=${encodeURIComponent(wanted.page_id)}`, {
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    const { transactions } = await answer.json();
+    if (item.page.page_id !== wanted.page_id) return;
+    showEvidence(rows, transactions);
+    say(note, transactions.every((row) => row.found) ? "" :
+      "A transaction without figures is not in OpenSearch: not yet, or no longer.");
+  } catch (error) {
+    say(note, `The transactions could not be fetched: ${error.message}. Close and open to try again.`);
+  }
+}
+
+function showEvidence(rows, transactions) {
+  keyed(rows, transactions, (row) => row.transaction_id,
+    () => tableRow(COLUMNS.map(([, className]) => className)),
+    (made, row) => {
+      const receipt = row.original_transaction_id ?? (row.found ? "none" : null);
+      const cells = [row.transaction_id, row.occurred_at ? format.dateTime(row.occurred_at) : null,
+        row.total ? format.money(row.total) : null, format.score(row.score), row.cashier_id,
+        row.register_id, row.payment_method ? format.words(row.payment_method.toLowerCase()) : null,
+        receipt, row.reason ? format.words(row.reason.toLowerCase()) : null];
+      cells.forEach((text, index) => say(made.children[index], text ?? "–"));
+    });
+}
+
+function showClosed(live) {
+  say(byId("closed-count"), format.count(live.closed_total));
+  byId("closed-empty").hidden = live.closed_pages.length > 0;
+  keyed(byId("closed-rows"), live.closed_pages, (page) => page.page_id,
+    () => tableRow(["", "", "", "", "number"]),
+    (made, page) => {
+      const [closed, severity, shop, reason, refunded] = made.children;
+      say(closed, format.dayTime(page.updated_at));
+      if (!severity.firstChild) severity.append(element("span"));
+      severity.firstChild.className = `badge severity-${page.severity}`;
+      say(severity.firstChild, format.severity(page.severity));
+      say(shop, page.shop_id);
+      say(reason, page.entity_kind === "shop" ? format.words(page.reason) :
+        `${format.words(page.reason)}, ${page.entity_kind} ${page.entity_id}`);
+      made.title = page.summary;
+      say(refunded, format.money(page.refunded));
+    });
+}
