@@ -1,0 +1,99 @@
+"""One closed hour's final Parquet file, merged from the row groups that were staged for it.
+
+The bytes depend on the rows and their order in the stream alone, not on how they were batched.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from events.instant import MINUTE, Instant
+from sinks.schema import SCHEMA, WRITER_OPTIONS
+
+ROWS_IN_MEMORY_MAX = 200_000
+"""Rows merged at a time, which is a row group of the final file; about 300 bytes each."""
+
+Piece = tuple[str, int]
+"""A staged part's key, and the row group in it."""
+
+_Cell = tuple[str, Instant]
+"""A shop and a minute: what a large hour is cut along."""
+
+_KEYS = [("shop_id", "ascending"), ("occurred_at", "ascending")]
+
+
+def merged(
+    pieces: Sequence[Piece],
+    opened: Callable[[str], Any],
+    rows_in_memory_max: int = ROWS_IN_MEMORY_MAX,
+) -> bytes:
+    """The final file of `pieces`, which are given in stream order; `opened` gives a part's file.
+
+    Rows are sorted by shop and time, and rows of one shop at one time stay as they came. An hour
+    with more rows than are held in memory is read once per `rows_in_memory_max` of them.
+    """
+    rows = sum(opened(key).metadata.row_group(group).num_rows for key, group in pieces)
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, SCHEMA, **WRITER_OPTIONS) as writer:
+        if rows <= rows_in_memory_max:
+            _write(writer, [_read(opened(key), group) for key, group in pieces])
+        else:
+            for low, high in _ranges(_counted(pieces, opened), rows_in_memory_max):
+                tables = (_read(opened(key), group) for key, group in pieces)
+                _write(writer, [_between(table, low, high) for table in tables])
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
+
+
+def _read(part: Any, group: int, columns: list[str] | None = None) -> Any:
+    return part.read_row_group(group, columns=columns, use_threads=False)
+
+
+def _write(writer: Any, tables: list[Any]) -> None:
+    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+    if len(tables) > 1:
+        table = table.take(pc.sort_indices(table, sort_keys=_KEYS))
+    writer.write_table(table.cast(SCHEMA), row_group_size=max(1, table.num_rows))
+
+
+def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Counter[_Cell]:
+    """Rows by shop and minute over all pieces, of which one is looked at at a time."""
+    counts: Counter[_Cell] = Counter()
+    for key, group in pieces:
+        table = _read(opened(key), group, ["shop_id", "occurred_at"])
+        times = table["occurred_at"].cast(pa.int64()).to_pylist()
+        shops = table["shop_id"].to_pylist()
+        counts.update((shop, time - time % MINUTE) for shop, time in zip(shops, times, strict=True))
+    return counts
+
+
+def _ranges(counts: Counter[_Cell], rows_max: int) -> Iterator[tuple[_Cell, _Cell | None]]:
+    """Neighbouring cells with `rows_max` rows at most, one cell at least; the last is open."""
+    low: _Cell | None = None
+    held = 0
+    for cell in sorted(counts):
+        if low is None:
+            low = cell
+        elif held + counts[cell] > rows_max:
+            yield low, cell
+            low, held = cell, 0
+        held += counts[cell]
+    if low is not None:
+        yield low, None
+
+
+def _between(table: Any, low: _Cell, high: _Cell | None) -> Any:
+    inside = _from(table, low)
+    if high is not None:
+        inside = pc.and_not(inside, _from(table, high))
+    return table.filter(inside)
+
+
+def _from(table: Any, cell: _Cell) -> Any:
+    shop, time = pa.scalar(cell[0]), pa.scalar(cell[1], table["occurred_at"].type)
+    later = pc.and_(pc.equal(table["shop_id"], shop), pc.greater_equal(table["occurred_at"], time))
+    return pc.or_(pc.greater(table["shop_id"], shop), later)

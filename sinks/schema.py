@@ -1,0 +1,96 @@
+"""The declared schema of every Parquet file, staged and final."""
+
+from typing import Any
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+MONEY = pa.decimal128(18, 4)
+"""Four decimals are as many as any currency of ISO 4217 has."""
+
+MONEY_DECIMALS = 4
+QUANTITY = pa.decimal128(18, 3)
+
+LINE = pa.struct(
+    [
+        ("item_id", pa.string()),
+        ("description", pa.string()),
+        ("category", pa.string()),
+        ("quantity", QUANTITY),
+        ("unit_price", MONEY),
+    ]
+)
+REASON = pa.struct(
+    [
+        ("kind", pa.string()),
+        ("entity_kind", pa.string()),
+        ("entity_id", pa.string()),
+        ("expected", pa.float64()),
+        ("observed", pa.float64()),
+        ("unit", pa.string()),
+        ("share", pa.float64()),
+    ]
+)
+SCHEMA: Any = pa.schema(
+    [
+        pa.field("transaction_id", pa.string(), nullable=False),
+        pa.field("shop_id", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("occurred_at", TIME, nullable=False),
+        pa.field("utc_offset_minutes", pa.int16(), nullable=False),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("total", MONEY, nullable=False),
+        ("register_id", pa.string()),
+        ("cashier_id", pa.string()),
+        ("payment_method", pa.string()),
+        ("card_token", pa.string()),
+        ("customer_id", pa.string()),
+        ("contact_name", pa.string()),
+        ("contact_email", pa.string()),
+        ("original_transaction_id", pa.string()),
+        ("reason", pa.string()),
+        ("approval_limit", MONEY),
+        ("lines", pa.list_(LINE)),
+        ("unknown", pa.string()),
+        ("score", pa.float64()),
+        ("score_reasons", pa.list_(REASON)),
+        ("model_version", pa.string()),
+        pa.field("shard_id", pa.string(), nullable=False),
+        pa.field("sequence_number", pa.string(), nullable=False),
+        pa.field("sub_sequence_number", pa.int64(), nullable=False),
+        ("arrived_at", TIME),
+    ]
+)
+
+REPEATING = [
+    "shop_id",
+    "type",
+    "utc_offset_minutes",
+    "currency",
+    "register_id",
+    "cashier_id",
+    "payment_method",
+    "reason",
+    "model_version",
+    "shard_id",
+    "lines.list.element.item_id",
+    "lines.list.element.description",
+    "lines.list.element.category",
+    "lines.list.element.quantity",
+    "lines.list.element.unit_price",
+    "score_reasons.list.element.kind",
+    "score_reasons.list.element.entity_kind",
+    "score_reasons.list.element.unit",
+]
+"""Columns written as a dictionary; elsewhere values seldom repeat and it would be wasted work."""
+
+WRITER_OPTIONS: dict[str, Any] = {
+    "version": "2.6",
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": REPEATING,
+    "write_statistics": ["shop_id", "occurred_at", "type"],
+    "store_schema": False,
+}
+"""Statistics where Athena can skip by them; the file says its types itself, without Arrow's copy.
+"""
