@@ -1,0 +1,231 @@
+"""Record to Transaction or Rejection: where bytes become types, once."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from events.decode import CONTROL, decode, has_duplicate, shop_id_of, too_deep
+from events.instant import DAY, Instant, from_datetime
+from events.money import EXPONENTS, AmountError, minor_units, quantity_thousandths, unit_price_e4
+from events.parse_reason import ParseFault, ParseReason
+from events.pseudonym import Pseudonymizer
+from events.record import Record
+from events.rejection import Rejection
+from events.transaction import Line, Transaction
+from events.wire import ID_BYTES_MAX, SCHEMA_VERSION, WireLine, WireTransaction
+
+STAGE: Final = "parse"
+
+OCCURRED_MIN: Final[Instant] = from_datetime(datetime(2000, 1, 1, tzinfo=UTC))
+"""Older times are clocks that were never set; each would open an index of its own day."""
+
+OCCURRED_END: Final[Instant] = from_datetime(datetime(2100, 1, 1, tzinfo=UTC))
+"""No time from here on, even where the record's own arrival is not known."""
+
+# A required field is there when the transaction has one of these; a field of several parts, such
+# as contact, when it has any part.
+_PRESENT_AS: Final[dict[str, tuple[str, ...]]] = {
+    "register_id": ("register_id",),
+    "cashier_id": ("cashier_id",),
+    "payment": ("payment_method", "card_token"),
+    "payment.method": ("payment_method",),
+    "payment.card_token": ("card_token",),
+    "customer_id": ("customer_id",),
+    "contact": ("contact_name", "contact_email"),
+    "contact.name": ("contact_name",),
+    "contact.email": ("contact_email",),
+    "original_transaction_id": ("original_transaction_id",),
+    "reason": ("reason",),
+    "approval_limit": ("approval_limit",),
+    "lines": ("lines",),
+}
+
+_MINUTE: Final = timedelta(minutes=1)
+
+# Of duplicated keys the last wins, which nobody may do to what a transaction stands on.
+_UNIQUE_KEYS: Final = tuple(
+    (name, f'"{name}"'.encode())
+    for name in ("transaction_id", "shop_id", "type", "occurred_at", "currency", "total")
+)
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5[fF]|6|7)")
+
+_ID_FIELDS: Final = (
+    "transaction_id",
+    "shop_id",
+    "register_id",
+    "cashier_id",
+    "customer_id",
+    "original_transaction_id",
+)
+
+
+class Parser:
+    """Turns records into transactions or rejections, always exactly one of the two.
+
+    Args:
+        pseudonymize: what card tokens and contact data are replaced by.
+        required_fields: optional wire fields that this source must send, such as `contact` or
+            `payment.card_token`.
+        future_max: how far after the record's arrival a transaction may claim to have occurred.
+
+    The same record gives the same answer at any time: no clock is asked but the record's own.
+
+    Raises:
+        ValueError: `required_fields` names a field that the wire schema does not have.
+    """
+
+    def __init__(
+        self,
+        pseudonymize: Pseudonymizer,
+        *,
+        required_fields: tuple[str, ...] = (),
+        future_max: Instant = DAY,
+    ) -> None:
+        if unheard := sorted(set(required_fields) - _PRESENT_AS.keys()):
+            known = ", ".join(_PRESENT_AS)
+            raise ValueError(f"no optional wire fields: {', '.join(unheard)}; there are {known}")
+        self._pseudonymize = pseudonymize
+        self._required = tuple((name, _PRESENT_AS[name]) for name in required_fields)
+        self._future_max = future_max
+
+    def parse(self, record: Record) -> Transaction | Rejection:
+        """The transaction in `record`, or what is wrong with it. Raises nothing."""
+        try:
+            return self._transaction(record.data, record.arrived_at)
+        except ParseFault as found:
+            fault = ParseFault(ParseReason.TOO_DEEP) if too_deep(record.data) else found
+            return Rejection(
+                position=record.position,
+                data=record.data,
+                stage=STAGE,
+                reason=fault.reason.value,
+                field=fault.field,
+                detail=fault.detail,
+                arrived_at=record.arrived_at,
+                shop_id=shop_id_of(record.data),
+            )
+
+    def _transaction(self, data: bytes, arrived_at: Instant | None) -> Transaction:
+        wire, unknown = decode(data)
+        if wire.schema != SCHEMA_VERSION and wire.schema is not None:
+            raise ParseFault(ParseReason.SCHEMA_UNSUPPORTED, "schema")
+        _check_ids(wire, data)
+        _check_unique(data)
+        exponent = EXPONENTS.get(wire.currency)
+        if exponent is None:
+            raise ParseFault(ParseReason.UNKNOWN_CURRENCY, "currency")
+        total, approval_limit = _amounts(wire, exponent)
+        occurred_at, utc_offset_minutes = self._time(wire.occurred_at, arrived_at)
+        method = card = name = email = None
+        if (payment := wire.payment) is not None:
+            method = payment.method
+            if payment.card_token is not None:
+                card = self._pseudonymize.card_token(payment.card_token)
+        if (contact := wire.contact) is not None:
+            if contact.name is not None and contact.name.strip():
+                name = self._pseudonymize.contact_name(contact.name)
+            if contact.email is not None and contact.email.strip():
+                email = self._pseudonymize.contact_email(contact.email)
+        transaction = Transaction(
+            wire.transaction_id,
+            wire.shop_id,
+            wire.type,
+            occurred_at,
+            utc_offset_minutes,
+            wire.currency,
+            total,
+            wire.register_id,
+            wire.cashier_id,
+            method,
+            card,
+            wire.customer_id,
+            name,
+            email,
+            wire.original_transaction_id,
+            wire.reason,
+            approval_limit,
+            _lines(wire.lines) if wire.lines else (),
+            unknown,
+        )
+        for field, attributes in self._required:
+            if not any(getattr(transaction, attribute) for attribute in attributes):
+                raise ParseFault(ParseReason.MISSING_FIELD, field, "this source must send it")
+        return transaction
+
+    def _time(self, moment: datetime, arrived_at: Instant | None) -> tuple[Instant, int]:
+        """The instant of `moment`, and its offset from UTC in minutes."""
+        offset = moment.utcoffset()
+        if offset is None:
+            raise ParseFault(ParseReason.TIME_WITHOUT_OFFSET, "occurred_at")
+        occurred_at = from_datetime(moment)
+        end = OCCURRED_END if arrived_at is None else arrived_at + self._future_max + 1
+        if occurred_at >= end or occurred_at >= OCCURRED_END:
+            raise ParseFault(ParseReason.OCCURRED_IN_FUTURE, "occurred_at")
+        if occurred_at < OCCURRED_MIN:
+            raise ParseFault(ParseReason.OCCURRED_TOO_LONG_AGO, "occurred_at")
+        return occurred_at, offset // _MINUTE
+
+
+def _check_ids(wire: WireTransaction, data: bytes) -> None:
+    """What the types cannot say of identifiers; most records pass by the first test of each."""
+    if not wire.transaction_id.isascii() and len(wire.transaction_id.encode()) > ID_BYTES_MAX:
+        raise ParseFault(ParseReason.TOO_LONG, "transaction_id")
+    if b"\\" not in data:
+        return
+    for name in _ID_FIELDS:
+        if (value := getattr(wire, name)) is not None and CONTROL.search(value):
+            raise ParseFault(ParseReason.CONTROL_CHARACTER, name)
+    for index, line in enumerate(wire.lines or ()):
+        if line.item_id is not None and CONTROL.search(line.item_id):
+            raise ParseFault(ParseReason.CONTROL_CHARACTER, f"lines[{index}].item_id")
+
+
+def _check_unique(data: bytes) -> None:
+    """Count the keys cheaply; only a second sighting or an escaped letter asks for more."""
+    escaped = _ESCAPED_LETTER.search(data) if b"\\u00" in data else None
+    for name, quoted in _UNIQUE_KEYS:
+        if (escaped or data.count(quoted) > 1) and has_duplicate(data, name):
+            raise ParseFault(ParseReason.DUPLICATE_KEY, name)
+
+
+def _amounts(wire: WireTransaction, exponent: int) -> tuple[int, int | None]:
+    """The total and the approval limit in minor units.
+
+    A void may come to zero, as that of an empty receipt does; a limit of zero is a limit.
+    """
+    if wire.total is None:
+        raise ParseFault(ParseReason.MISSING_FIELD, "total")
+    limit: int | None = None
+    field = "total"
+    try:
+        total = minor_units(wire.total, exponent)
+        if wire.approval_limit is not None:
+            field = "approval_limit"
+            limit = minor_units(wire.approval_limit, exponent)
+    except AmountError as error:
+        raise ParseFault(error.reason, field) from None
+    if total <= 0 and wire.type != "VOID":
+        raise ParseFault(ParseReason.AMOUNT_NOT_POSITIVE, "total")
+    if total < 0:
+        raise ParseFault(ParseReason.AMOUNT_NEGATIVE, "total")
+    if limit is not None and limit < 0:
+        raise ParseFault(ParseReason.AMOUNT_NEGATIVE, "approval_limit")
+    return total, limit
+
+
+def _lines(lines: tuple[WireLine, ...]) -> tuple[Line, ...]:
+    parsed: list[Line] = []
+    for line in lines:
+        quantity, price = line.quantity, line.unit_price
+        field = "quantity"
+        try:
+            if quantity is not None:
+                quantity = quantity_thousandths(quantity)
+            field = "unit_price"
+            if price is not None:
+                price = unit_price_e4(price)
+        except AmountError as error:
+            path = f"lines[{len(parsed)}].{field}"
+            raise ParseFault(error.reason, path) from None
+        parsed.append(Line(line.item_id, line.description, line.category, quantity, price))
+    return tuple(parsed)
