@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import socket
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+from local.loopback import ask, free_port
 from local.part import Part, PartError
 
 REGION = "eu-west-1"
@@ -59,7 +57,7 @@ class AwsEndpoint:
         (self.folder / "temporary").mkdir(parents=True)
         for attempt in range(1, _PORT_TRIES_MAX + 1):
             try:
-                self._start(_free_port())
+                self._start(free_port())
             except PartError:
                 # Between finding a free port and binding it, someone else may have taken it.
                 if attempt == _PORT_TRIES_MAX:
@@ -88,7 +86,8 @@ class AwsEndpoint:
         log = self.folder / "endpoint.log"
         self._part = Part("the AWS endpoint", [sys.executable, "-m", "ministack"], environment, log)
         self.url = f"http://127.0.0.1:{port}"
-        self._part.wait_for(lambda: _answers(f"{self.url}/_ministack/ready"), _START_SECONDS_MAX)
+        ready = f"{self.url}/_ministack/ready"
+        self._part.wait_for(lambda: ask(ready, 2.0) is not None, _START_SECONDS_MAX)
 
     def stop(self) -> None:
         """End it; safe to call twice."""
@@ -99,36 +98,38 @@ class AwsEndpoint:
     def client(self, service: str) -> Any:
         """A boto3 client of `service` at this endpoint."""
         import boto3
+        from botocore.config import Config
+        from botocore.session import Session
 
-        return boto3.client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.url,
+        # A person's own AWS profile has no say here: neither AWS_PROFILE nor ~/.aws is read.
+        core = Session(
+            session_vars={
+                "profile": (None, None, None, None),
+                "config_file": (None, None, os.devnull, None),
+            }
+        )
+        return boto3.Session(
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.region,
+            botocore_session=core,
+        ).client(
+            service,
+            endpoint_url=self.url,
+            config=Config(proxies={}),  # loopback is nobody's proxy's business
         )
 
     def environment(self) -> dict[str, str]:
         """What an AWS client in another process needs to come here."""
-        return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.url}
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.url,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 -- our own loopback
-            return bool(answer.status == 200)  # noqa: PLR2004 -- HTTP's OK
-    except (urllib.error.URLError, OSError):
-        return False

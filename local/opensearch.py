@@ -4,12 +4,11 @@ import json
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Self
 
 from local.jars import Progress, jars
+from local.loopback import ask
 from local.part import Part, PartError
 
 _START_SECONDS_MAX = 120.0
@@ -133,12 +132,8 @@ class OpenSearchNode:
             if found is None:
                 return False
             self.url = f"http://{found[1]}"
-        try:
-            health = f"{self.url}/_cluster/health"
-            with urllib.request.urlopen(health, timeout=5.0) as answer:  # noqa: S310 -- loopback
-                return json.load(answer)["status"] in {"green", "yellow"}
-        except (urllib.error.URLError, OSError):
-            return False
+        health = ask(f"{self.url}/_cluster/health", 5.0)
+        return health is not None and json.loads(health)["status"] in {"green", "yellow"}
 
     def stop(self) -> None:
         """End it; safe to call twice. Java ends with 143 on SIGTERM, which is normal."""

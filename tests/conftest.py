@@ -6,6 +6,7 @@ import pytest
 
 from local.aws import AwsEndpoint
 from local.opensearch import OpenSearchNode
+from local.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,16 @@ def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchN
     """An OpenSearch node with nothing in it; delete the indices you make, or name them apart."""
     with OpenSearchNode(tmp_path_factory.mktemp("opensearch")) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, aws: AwsEndpoint, opensearch: OpenSearchNode
+) -> Iterator[Stack]:
+    """Both servers with stream, tables, bucket, topic, queues and index templates.
+
+    `stack.renew(shards=…)` gives a test fresh ones and removes every index; `stack.environment()`
+    is what a worker of it runs with.
+    """
+    with Stack(tmp_path_factory.mktemp("stack"), aws=aws, node=opensearch) as running:
+        yield running
