@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as ConnectionFailed
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 Order = Literal["key", "request"]
@@ -191,8 +192,10 @@ def _put_once(client: Any, stream: str, pending: list[_Put]) -> tuple[list[_Put]
             f"stream {stream} refused records {pending[0].place} to {pending[-1].place}"
             f" of the input: {error}"
         ) from error
-    except BotoCoreError as error:
+    except (ConnectionFailed, HTTPClientError) as error:
         return pending, str(error)
+    except BotoCoreError as error:
+        raise ProducerError(f"no request to stream {stream} can be made: {error}") from error
     verdicts = answer["Records"]
     failed = [put for put, verdict in zip(pending, verdicts, strict=True) if "ErrorCode" in verdict]
     said = [f"{v['ErrorCode']}: {v.get('ErrorMessage')}" for v in verdicts if "ErrorCode" in v]

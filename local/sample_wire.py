@@ -79,7 +79,7 @@ def garble(rng: Random, data: bytes) -> bytes:
     """What a broken till or line makes of a record: never a valid transaction."""
     fault = rng.randrange(9)
     if fault == 0:
-        return data[: rng.randrange(len(data))]
+        return data[: rng.randrange(1, len(data))]
     if fault == 1:
         return b"<html><body>502 Bad Gateway</body></html>"
     if fault == 2:  # noqa: PLR2004 -- the number of a fault, as below

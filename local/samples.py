@@ -1,18 +1,17 @@
 """The sample stream: a chain of shops, thieves among the cashiers, and much that only looks odd."""
 
-import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
 from random import Random
-from typing import IO, cast
 
 import click
 import msgspec
 
 from events.instant import DAY, Instant, to_datetime, to_iso
+from local.jsonl import open_jsonl
 from local.sample_incidents import Campaign, campaign_day, plan_campaigns
 from local.sample_occasions import (
     Occasion,
@@ -232,10 +231,3 @@ def label_line(sample: Sample) -> bytes:
         "occurred_at": to_iso(sample.occurred_at),
     }
     return msgspec.json.encode(line) + b"\n"
-
-
-def open_jsonl(path: Path) -> IO[bytes]:
-    """`path` for writing, compressed if it ends in .gz, the same bytes for the same lines."""
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.GzipFile(path, "wb", compresslevel=6, mtime=0))
-    return path.open("wb")
