@@ -1,0 +1,155 @@
+"""The index templates: how OpenSearch maps the documents of sinks/document.py.
+
+`dynamic: strict` everywhere: a field that is not named here is an error, not a guess. They hold for
+OpenSearch 2.7 and later (`flat_object`) and 3.x.
+"""
+
+from typing import Any
+
+TEXT_CHARACTERS_MAX = 1_024
+"""Longer values stay in the document and are not searchable; Lucene refuses terms over 32 KiB."""
+
+Json = dict[str, Any]
+
+_KEYWORD: Json = {"type": "keyword", "ignore_above": TEXT_CHARACTERS_MAX}
+_DATE: Json = {"type": "date", "format": "strict_date_optional_time"}
+_MONEY: Json = {"type": "scaled_float", "scaling_factor": 10_000}
+_LONG: Json = {"type": "long"}
+_INTEGER: Json = {"type": "integer"}
+_FLOAT: Json = {"type": "double"}
+_SHOWN_ONLY: Json = {"type": "keyword", "index": False, "doc_values": False}
+
+
+def _object(**properties: Json) -> Json:
+    return {"dynamic": "strict", "properties": properties}
+
+
+_POSITION = _object(shard_id=_KEYWORD, sequence_number=_KEYWORD, sub_sequence_number=_LONG)
+
+_TRANSACTIONS = _object(
+    transaction_id=_KEYWORD,
+    shop_id=_KEYWORD,
+    type=_KEYWORD,
+    occurred_at=_DATE,
+    utc_offset_minutes={"type": "short"},
+    currency=_KEYWORD,
+    total=_MONEY,
+    position=_POSITION,
+    arrived_at=_DATE,
+    register_id=_KEYWORD,
+    cashier_id=_KEYWORD,
+    payment_method=_KEYWORD,
+    card_token=_KEYWORD,
+    customer_id=_KEYWORD,
+    contact_name=_KEYWORD,
+    contact_email=_KEYWORD,
+    original_transaction_id=_KEYWORD,
+    reason=_KEYWORD,
+    approval_limit=_MONEY,
+    lines=_object(
+        item_id=_KEYWORD,
+        description=_KEYWORD,
+        category=_KEYWORD,
+        quantity={"type": "scaled_float", "scaling_factor": 1_000},
+        unit_price=_MONEY,
+    ),
+    unknown={"type": "flat_object"},
+    score=_object(
+        value=_FLOAT,
+        model_version=_KEYWORD,
+        reasons=_object(
+            kind=_KEYWORD,
+            entity_kind=_KEYWORD,
+            entity_id=_KEYWORD,
+            expected=_FLOAT,
+            observed=_FLOAT,
+            unit=_KEYWORD,
+            share=_FLOAT,
+        ),
+    ),
+)
+
+_PAGES = _object(
+    page_id=_KEYWORD,
+    status=_KEYWORD,
+    revision=_INTEGER,
+    shop_id=_KEYWORD,
+    opened_at=_DATE,
+    updated_at=_DATE,
+    reason=_KEYWORD,
+    entity=_object(kind=_KEYWORD, id=_KEYWORD),
+    severity=_INTEGER,
+    after_transaction_id=_KEYWORD,
+    evidence=_KEYWORD,
+    refunds=_LONG,
+    observed=_FLOAT,
+    expected=_FLOAT,
+    refunded_total=_MONEY,
+    currency=_KEYWORD,
+    score=_FLOAT,
+    model_version=_KEYWORD,
+    summary={"type": "text"},
+)
+
+_REJECTIONS = _object(
+    position=_POSITION,
+    stage=_KEYWORD,
+    reason=_KEYWORD,
+    data_bytes=_LONG,
+    detail=_SHOWN_ONLY,
+    field=_KEYWORD,
+    arrived_at=_DATE,
+    shop_id=_KEYWORD,
+)
+
+_OPERATIONS = _object(
+    shard_id=_KEYWORD,
+    records=_LONG,
+    transactions=_LONG,
+    pages=_LONG,
+    rejections=_LONG,
+    position=_POSITION,
+    written_at=_DATE,
+    behind_millis=_LONG,
+    last_event_at=_DATE,
+)
+
+_MAPPINGS = {
+    "transactions": ("transactions-*", _TRANSACTIONS),
+    "pages": ("pages-*", _PAGES),
+    "rejections": ("rejections-*", _REJECTIONS),
+    "operations": ("operations", _OPERATIONS),
+}
+
+
+def templates(*, number_of_replicas: int = 0, refresh_interval: str = "1s") -> dict[str, Json]:
+    """The index templates by name."""
+    settings = {
+        "index": {
+            "number_of_shards": 1,
+            "number_of_replicas": number_of_replicas,
+            "refresh_interval": refresh_interval,
+        }
+    }
+    return {
+        f"tillwatch-{name}": {
+            "index_patterns": [pattern],
+            "priority": 100,
+            "template": {"settings": settings, "mappings": mappings},
+        }
+        for name, (pattern, mappings) in _MAPPINGS.items()
+    }
+
+
+def apply(client: Any, *, number_of_replicas: int = 0, refresh_interval: str = "1s") -> None:
+    """Put every template; putting them again changes nothing that exists.
+
+    `client` is what sinks.opensearch_client.connect gave. The defaults suit one local node; a
+    cluster wants a replica and a longer refresh interval.
+
+    Raises:
+        TransportError of opensearch-py: the cluster refuses, or does not answer.
+    """
+    wanted = templates(number_of_replicas=number_of_replicas, refresh_interval=refresh_interval)
+    for name, body in wanted.items():
+        client.indices.put_index_template(name=name, body=body)
