@@ -1,29 +1,24 @@
 """Bytes to the wire types: one strict pass for most records, a slower one for the rest."""
 
 import json
-import math
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
 
 from events.parse_reason import ParseFault, ParseReason
+from events.unknown import unknown_fields
 from events.wire import (
+    REQUIRED,
     SCHEMA_VERSION,
     SHOP_ID_MAX,
     StrictTransaction,
-    WireLine,
     WireTransaction,
 )
 
 NESTING_MAX: Final = 32
 """Objects and arrays inside each other, at most, anywhere in a record."""
-
-UNKNOWN_BYTES_MAX: Final = 16 * 1024
-"""Bytes of unknown fields that are kept for one transaction, at most."""
-
-NUMBER_TEXT_MAX: Final = 64
-"""Characters of an unknown number that is kept as a number; a longer one becomes a text."""
 
 CONTROL: Final = re.compile(r"[\x00-\x1f]")
 """What no identifier may hold; in JSON these can only be written with a backslash."""
@@ -34,26 +29,15 @@ class _Probe(msgspec.Struct):
     shop_id: Any = None
 
 
-class _Number(str):
-    """A number with a fraction or exponent, as its text."""
-
-    __slots__ = ()
-
-
 # Numbers that are not whole come as text, so that none of them is ever a float.
 _STRICT: Final = msgspec.json.Decoder(StrictTransaction, float_hook=str)
 _LENIENT: Final = msgspec.json.Decoder(WireTransaction, float_hook=str)
-_DOCUMENT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_Number)
 _PROBE: Final = msgspec.json.Decoder(_Probe, float_hook=str)
 
-_KNOWN: Final = frozenset(WireTransaction.__struct_fields__)
-_KNOWN_OF_LINE: Final = frozenset(WireLine.__struct_fields__)
-_REQUIRED: Final = frozenset(
-    field.name for field in msgspec.structs.fields(WireTransaction) if field.required
-)
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[][{}]")
-_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_SHOP_ID: Final = re.compile(rf"[^\x00-\x1f\ufffd]{{1,{SHOP_ID_MAX}}}")
 _PATH: Final = re.compile(r" - at `\$\.?([\w.\[\]]*)`\Z")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _BY_MESSAGE: Final = (
@@ -79,13 +63,14 @@ def decode(data: bytes) -> tuple[WireTransaction, bytes | None]:
 
 
 def shop_id_of(data: bytes) -> str | None:
-    """The shop that a record speaks of, where it can be read although the record is rejected."""
-    try:
-        shop_id = _PROBE.decode(data).shop_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if isinstance(shop_id, str) and 0 < len(shop_id) <= SHOP_ID_MAX and not CONTROL.search(shop_id):
-        return shop_id
+    """The shop that a rejected record speaks of, where that can be read and is fit to be shown."""
+    for readable in (data, _SURROGATE.sub(rb"\\ufffd", data)):
+        try:
+            shop_id = _PROBE.decode(readable).shop_id
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if isinstance(shop_id, str) and _SHOP_ID.fullmatch(shop_id):
+            return shop_id
     return None
 
 
@@ -105,10 +90,14 @@ def too_deep(data: bytes) -> bool:
     return False
 
 
-def has_duplicate(data: bytes, key: str) -> bool:
-    """Whether the object in `data`, which is valid and not too deep, has `key` twice at its top."""
+def duplicate_of(data: bytes, keys: Collection[str]) -> str | None:
+    """The first of `keys` that the object in `data`, valid and not too deep, has twice at its top.
+
+    Escaped spellings of a key count as the key.
+    """
     pairs = json.loads(data, object_pairs_hook=list, parse_int=str, parse_float=str)
-    return [name for name, _ in pairs].count(key) > 1
+    names = [name for name, _ in pairs]
+    return next((key for key in keys if names.count(key) > 1), None)
 
 
 def _decode_slowly(data: bytes) -> tuple[WireTransaction, bytes | None]:
@@ -119,7 +108,7 @@ def _decode_slowly(data: bytes) -> tuple[WireTransaction, bytes | None]:
         raise _fault(data, str(error)) from None
     except msgspec.DecodeError as error:
         raise ParseFault(ParseReason.NOT_JSON, note=str(error)) from None
-    return wire, _unknown(data)
+    return wire, unknown_fields(data)
 
 
 def _check_text(data: bytes) -> None:
@@ -132,7 +121,7 @@ def _check_text(data: bytes) -> None:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise ParseFault(ParseReason.NOT_UTF8, note=f"at byte {error.start}") from None
-    if _SURROGATE.search(text):
+    if _SURROGATE.search(data):
         _check_surrogates(text)
 
 
@@ -144,7 +133,9 @@ def _check_surrogates(text: str) -> None:
         return  # not JSON, as the caller will find
     if not _encodable(document):
         fields = document if isinstance(document, dict) else {}
-        at_fault = (key for key in _KNOWN if not _encodable(fields.get(key)))
+        at_fault = (
+            key for key in WireTransaction.__struct_fields__ if not _encodable(fields.get(key))
+        )
         raise ParseFault(ParseReason.LONE_SURROGATE, min(at_fault, default=None))
 
 
@@ -166,7 +157,7 @@ def _fault(data: bytes, message: str) -> ParseFault:
     if path is None:
         return ParseFault(ParseReason.NOT_OBJECT)
     field = path[1]
-    if field in _REQUIRED and "got `null`" in message:
+    if field in REQUIRED and "got `null`" in message:
         return ParseFault(ParseReason.MISSING_FIELD, field)
     for words, reason in _BY_MESSAGE:
         if words in message:
@@ -181,47 +172,3 @@ def _has_other_schema(data: bytes) -> bool:
     except msgspec.DecodeError:
         return False
     return type(schema) is int and schema != SCHEMA_VERSION
-
-
-def _unknown(data: bytes) -> bytes | None:
-    """The fields that the schema does not know, as one JSON object.
-
-    Those of lines come under `lines` and the line's index. Those inside `payment` and `contact`
-    are left out: whatever a source adds there may be card or contact data.
-    """
-    try:
-        document = _DOCUMENT.decode(data)
-    except msgspec.ValidationError as error:  # a whole number of more than 4,300 digits
-        raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE, note=str(error)) from None
-    unknown = _without(document, _KNOWN)
-    lines = {
-        str(index): fields
-        for index, line in enumerate(document.get("lines") or ())
-        if (fields := _without(line, _KNOWN_OF_LINE))
-    }
-    if lines:
-        unknown["lines"] = lines
-    if not unknown:
-        return None
-    kept = msgspec.json.encode(unknown)
-    if len(kept) > UNKNOWN_BYTES_MAX:
-        raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE)
-    return kept
-
-
-def _without(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in fields.items() if name not in known}
-
-
-def _plain(value: Any) -> Any:
-    """`value` so that every reader of JSON takes it: numbers that few can hold become texts."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, _Number):
-        usual = len(value) <= NUMBER_TEXT_MAX and math.isfinite(float(value))
-        return msgspec.Raw(value.encode()) if usual else str(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)
-    return value

@@ -37,10 +37,13 @@ _CODES_BY_EXPONENT: Final = {
     4: "CLF UYW",
 }
 
+# Withdrawn since 2020. What was money then still is when old records are read again.
+_CODES_WITHDRAWN: Final = "ANG BGN CUC HRK SLL ZWL"
+
 EXPONENTS: Final[dict[str, int]] = {
     code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
-}
-"""Decimals of each active currency of ISO 4217 (list one, 2026-01-01).
+} | dict.fromkeys(_CODES_WITHDRAWN.split(), 2)
+"""Decimals of each currency: ISO 4217 list one of 2026-01-01, and what it lost since 2020.
 
 Codes without minor units (gold, special drawing rights, tests) are no currency of a till.
 """

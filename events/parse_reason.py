@@ -26,16 +26,16 @@ class ParseReason(StrEnum):
     LONE_SURROGATE = "lone_surrogate", "a string holds half a surrogate pair, which is no character"
     NOT_OBJECT = "not_object", "the JSON value is not an object"
     TOO_DEEP = "too_deep", "objects and arrays are nested more than 32 deep"
-    SCHEMA_UNSUPPORTED = "schema_unsupported", "schema is not 1"
+    SCHEMA_UNSUPPORTED = "schema_unsupported", "the version is not 1"
     DUPLICATE_KEY = "duplicate_key", "a required field stands there twice"
     MISSING_FIELD = "missing_field", "a field that must be there is absent or null"
     WRONG_TYPE = "wrong_type", "the value has another JSON type than the field"
     EMPTY_TEXT = "empty_text", "an identifier or token is the empty string"
     TOO_LONG = "too_long", "a text is longer than its field allows"
-    TOO_MANY_LINES = "too_many_lines", "there are more than 1,000 lines"
+    TOO_MANY_LINES = "too_many_lines", "there are more than 5,000 lines"
     CONTROL_CHARACTER = "control_character", "an identifier holds a control character, such as NUL"
-    UNKNOWN_TYPE = "unknown_type", "type is none of SALE, REFUND, VOID"
-    UNKNOWN_CURRENCY = "unknown_currency", "currency is no active code of ISO 4217"
+    UNKNOWN_TYPE = "unknown_type", "the text is none of SALE, REFUND, VOID"
+    UNKNOWN_CURRENCY = "unknown_currency", "the text is no currency code of ISO 4217"
     UNKNOWN_FIELDS_TOO_LARGE = (
         "unknown_fields_too_large",
         "the fields that the schema does not know take more than 16 KiB",

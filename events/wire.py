@@ -6,13 +6,14 @@ docs/wire-schema.json is generated from here (events/schema.py).
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 SCHEMA_VERSION: Final = 1
 ID_BYTES_MAX: Final = 512
 SHOP_ID_MAX: Final = 128
 TEXT_MAX: Final = 1024
-LINES_MAX: Final = 1000
+LINES_MAX: Final = 5_000
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX)]
 """An identifier: not empty, no control characters, 512 bytes of UTF-8 (OpenSearch's `_id`)."""
@@ -82,11 +83,30 @@ class WireTransaction(Struct, gc=False):
     lines: Annotated[tuple[WireLine, ...], Meta(max_length=LINES_MAX)] | None = None
 
 
+REQUIRED: Final = tuple(
+    field.name for field in msgspec.structs.fields(WireTransaction) if field.required
+)
+"""The fields that every transaction stands on."""
+
+
+class StrictPayment(WirePayment, gc=False, forbid_unknown_fields=True):
+    """A payment that has no field but the known ones."""
+
+
+class StrictContact(WireContact, gc=False, forbid_unknown_fields=True):
+    """A contact that has no field but the known ones."""
+
+
 class StrictLine(WireLine, gc=False, forbid_unknown_fields=True):
     """A line that has no field but the known ones."""
 
 
 class StrictTransaction(WireTransaction, gc=False, forbid_unknown_fields=True):
-    """A transaction that has no field but the known ones: the usual case, and the fast one."""
+    """A transaction that has no field but the known ones: the usual case, and the fast one.
 
+    It skips over nothing, so what it takes is known to be UTF-8 and shallow.
+    """
+
+    payment: StrictPayment | None = None
+    contact: StrictContact | None = None
     lines: Annotated[tuple[StrictLine, ...], Meta(max_length=LINES_MAX)] | None = None
