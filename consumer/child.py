@@ -37,7 +37,7 @@ class Assembly:
         """The pipeline and committer of `shard_id`, restored to exactly `checkpoint`."""
         settings = self._settings
         self._logs.context["shard_id"] = shard_id
-        services = Services(settings, shard_id, self._stop)
+        services = Services(settings, self._stop)
         snapshots = Snapshots(services.snapshot_store, shard_id, settings.key_groups)
         state = State() if checkpoint is None else snapshots.load(checkpoint.slug)
         config = detector_config(settings)
@@ -62,7 +62,7 @@ class Assembly:
             snapshots,
             hours,
             state,
-            detector.model_version,
+            config.model_version(),
         )
         pipeline = build_pipeline(settings, detector, duplicates)
         return Parts(

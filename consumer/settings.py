@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How long a record waits for its batch to fill, at most."
     )
     duplicates_remembered_min: int = Field(
-        50_000,
+        20_000,
         ge=1,
         description="The last so many transaction ids of a key group count once; twice that at most.",
     )
@@ -93,9 +93,6 @@ class Settings(BaseSettings):
     )
     shutdown_seconds_max: float = Field(
         60.0, gt=0, description="How long SIGTERM waits for the last checkpoint."
-    )
-    state_directory: Path = Field(
-        Path(".tillwatch"), description="Where a worker keeps its generated files and sockets."
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 

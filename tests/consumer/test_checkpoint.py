@@ -1,0 +1,252 @@
+"""The commit: a crash at any step, and what a restart makes of it."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumer.checkpoint import Committer
+from consumer.snapshot import SHARD_END, SnapshotError, Snapshots
+from events.batch import Batch
+from events.position import Position
+from sinks.sink import Written
+from tests.consumer.world import (
+    SHARD,
+    START,
+    Crash,
+    World,
+    as_records,
+    day_of_trade,
+    run_through,
+    wire,
+)
+
+DATA = day_of_trade(360)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> World:
+    world = World()
+    run_through(world, DATA)
+    return world
+
+
+def test_the_uninterrupted_run_counts_everything_once(uninterrupted: World) -> None:
+    ids = {body for body in DATA if body.endswith(b"}")}
+    assert len(uninterrupted.documents()) == len(ids)
+    assert set(uninterrupted.row_ids()) == uninterrupted.documents()
+    assert max(uninterrupted.row_ids().values()) == 1
+    assert len(uninterrupted.letters.rejections) == sum(b"broken" in body for body in DATA)
+    assert uninterrupted.pages()
+    assert uninterrupted.ended
+    assert uninterrupted.store.keys("staging/") == []
+
+
+class _Crashing:
+    """Ends the process at the n-th call that goes through it."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+    def around(self, call: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if before:
+                self.step()
+            result = call(*args, **kwargs)
+            if not before:
+                self.step()
+            return result
+
+        return wrapped
+
+
+def _booby_trap(world: World, crash: _Crashing, *, before: bool) -> list[tuple[object, str, Any]]:
+    """Every call to a service may be the last one: wrap them all."""
+    targets: list[tuple[object, str]] = [
+        (world.index, "write"),
+        (world.letters, "write_rejections"),
+        (world.store, "put"),
+        (world.store, "get"),
+        (world.store, "delete"),
+        (world, "accept"),
+    ]
+    undo = []
+    for owner, name in targets:
+        original = getattr(owner, name)
+        undo.append((owner, name, original))
+        setattr(owner, name, crash.around(original, before=before))
+    return undo
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    crashes=st.lists(st.tuples(st.integers(1, 45), st.booleans()), min_size=1, max_size=4),
+    batch_records_max=st.sampled_from([20, 50, 130]),
+)
+def test_killed_at_any_call_and_started_again_it_ends_as_if_nothing_had_happened(
+    uninterrupted: World, crashes: list[tuple[int, bool]], batch_records_max: int
+) -> None:
+    world = World(batch_records_max=batch_records_max)
+    for at, before in crashes:
+        crash = _Crashing(at)
+        undo = _booby_trap(world, crash, before=before)
+        try:
+            if not world.ended:
+                run_through(world, DATA)
+        except Crash:
+            pass
+        finally:
+            for owner, name, original in undo:
+                setattr(owner, name, original)
+    if not world.ended:
+        run_through(world, DATA)
+    else:
+        # Only the publishing behind the last checkpoint may be left, which a child would finish.
+        finish(world)
+    assert same(world, uninterrupted)
+
+
+def finish(world: World) -> None:
+    """Do what the final snapshot says is still to publish."""
+    world.checkpoint = Position(SHARD, SHARD_END)
+    snapshots = Snapshots(world.store, SHARD, 2)
+    state = snapshots.load(SHARD_END)
+    from consumer.hours import Hours
+    from sinks.parquet import ParquetSink
+
+    lake = ParquetSink(world.store)
+    hours = Hours(SHARD, world.lateness, state.hours)
+    Committer([], world.letters, lake, snapshots, hours, state, "").publish()
+
+
+def same(world: World, other: World) -> bool:
+    """Documents, pages, rejections and rows, the rows with their scores bit by bit."""
+    ours, theirs = world.outcome(), other.outcome()
+    return all(a == b for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("size", [7, 64, 600])
+def test_scores_and_pages_do_not_depend_on_the_batches(uninterrupted: World, size: int) -> None:
+    world = World(batch_records_max=size)
+    run_through(world, DATA)
+    assert same(world, uninterrupted)
+
+
+class _Order:
+    """Notes the order in which the steps reach the outside."""
+
+    def __init__(self, world: World) -> None:
+        self.seen: list[str] = []
+        self.world = world
+        put = world.store.put
+
+        def noting(key: str, body: bytes) -> None:
+            self.seen.append(key.split("/")[0])
+            put(key, body)
+
+        world.store.put = noting  # type: ignore[method-assign]  # a spy
+        write = world.index.write
+
+        def indexing(batch: Batch) -> Written:
+            self.seen.append("index")
+            return write(batch)
+
+        world.index.write = indexing  # type: ignore[method-assign]  # a spy
+        letters = world.letters.write_rejections
+
+        def lettering(rejections: Sequence[Any]) -> None:
+            self.seen.append("letters")
+            letters(rejections)
+
+        world.letters.write_rejections = lettering  # type: ignore[method-assign]  # a spy
+
+    def checkpoint(self, position: Position | None) -> None:
+        self.seen.append("checkpoint")
+        self.world.accept(position)
+
+
+def test_the_five_steps_come_in_their_order() -> None:
+    world = World(batch_records_max=1_000)
+    order = _Order(world)
+    parts = world.worker()
+    parts.pipeline.take(iter(as_records(DATA[:100])))
+    parts.committer.commit(parts.pipeline.cut(0), order.checkpoint, close_hours=True)
+    assert order.seen[:5] == ["index", "staging", "letters", "snapshots", "checkpoint"]
+    assert set(order.seen[5:]) == {"processed"}
+    assert order.seen[5:]
+
+
+@pytest.mark.parametrize(
+    ("broken", "must_not_happen"),
+    [
+        ("index", {"snapshots", "checkpoint", "processed"}),
+        ("staging", {"snapshots", "checkpoint", "processed"}),
+        ("letters", {"snapshots", "checkpoint", "processed"}),
+        ("snapshots", {"checkpoint", "processed"}),
+        ("checkpoint", {"processed"}),
+    ],
+)
+def test_a_step_that_fails_stops_those_behind_it(broken: str, must_not_happen: set[str]) -> None:
+    world = World(batch_records_max=1_000)
+    order = _Order(world)
+
+    class Failing(list[str]):
+        def append(self, name: str) -> None:
+            super().append(name)
+            if name == broken:
+                raise Crash
+
+    order.seen = Failing()
+    parts = world.worker()
+    parts.pipeline.take(iter(as_records(DATA[:100])))
+    with pytest.raises(Crash):
+        parts.committer.commit(parts.pipeline.cut(0), order.checkpoint, close_hours=True)
+    assert not must_not_happen & set(order.seen)
+    assert world.checkpoint is None
+
+
+def test_what_a_sink_refuses_for_good_is_a_dead_letter() -> None:
+    world = World()
+    world.index._refused = frozenset({"t-000003"})
+    run_through(world, [wire(number) for number in range(10)])
+    assert [letter.stage for letter in world.letters.rejections.values()] == ["memory"]
+    assert "t-000003" not in world.documents()
+
+
+def test_a_late_record_adds_a_file_and_rewrites_none() -> None:
+    world = World(batch_records_max=5)
+    hour = 3_600_000_000
+    batches = [[0, 1, 2, 3, 4], [3, 4, 5, 6, 6], [0, 6, 6, 6, 6], [9, 9, 9, 9, 9]]
+    times = [at * hour for batch in batches for at in batch]
+    run_through(world, [wire(n, at=START + at) for n, at in enumerate(times)])
+    first_hour = [key for key in world.store.keys("processed/") if "hour=08" in key]
+    assert len(first_hour) == 2
+    assert sorted(world.row_ids().values()) == [1] * len(times)
+
+
+def test_without_the_snapshot_of_its_checkpoint_a_shard_is_refused() -> None:
+    world = World()
+    run_through(world, DATA[:60])
+    world.ended = False
+    assert world.checkpoint is not None
+    world.store.delete(f"snapshots/{SHARD}/{world.checkpoint.slug}")
+    with pytest.raises(SnapshotError, match="not there"):
+        world.worker()
+
+
+def test_final_files_are_the_same_bytes_however_often_they_are_published() -> None:
+    world = World()
+    run_through(world, DATA[:200])
+    before = {key: world.store.get(key) for key in world.store.keys("processed/")}
+    again = World()
+    run_through(again, DATA[:200])
+    assert {key: again.store.get(key) for key in again.store.keys("processed/")} == before
+    assert all(io.BytesIO(body).read(4) == b"PAR1" for body in before.values())
