@@ -40,6 +40,8 @@ _PRESENT_AS: Final[dict[str, tuple[str, ...]]] = {
     "lines": ("lines",),
 }
 
+_ABSENT: Final = (None, "", ())
+
 _MINUTE: Final = timedelta(minutes=1)
 
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5[fF]|6|7)")
@@ -144,7 +146,7 @@ class Parser:
             unknown,
         )
         for field, attributes in self._required:
-            if not any(getattr(transaction, attribute) for attribute in attributes):
+            if all(getattr(transaction, attribute) in _ABSENT for attribute in attributes):
                 raise ParseFault(ParseReason.MISSING_FIELD, field, "this source must send it")
         return transaction
 
@@ -163,17 +165,22 @@ class Parser:
 
 
 def _check_ids(wire: WireTransaction, data: bytes) -> None:
-    """What the types cannot say of identifiers; most records pass by the first test of each."""
-    if not wire.transaction_id.isascii() and len(wire.transaction_id.encode()) > ID_BYTES_MAX:
-        raise ParseFault(ParseReason.TOO_LONG, "transaction_id")
-    if b"\\" not in data:
+    """What the types cannot say of identifiers; a plain ASCII record has nothing to look for."""
+    if b"\\" not in data and data.isascii():
         return
     for name in _ID_FIELDS:
-        if (value := getattr(wire, name)) is not None and CONTROL.search(value):
-            raise ParseFault(ParseReason.CONTROL_CHARACTER, name)
+        _check_id(getattr(wire, name), name)
     for index, line in enumerate(wire.lines or ()):
-        if line.item_id is not None and CONTROL.search(line.item_id):
-            raise ParseFault(ParseReason.CONTROL_CHARACTER, f"lines[{index}].item_id")
+        _check_id(line.item_id, f"lines[{index}].item_id")
+
+
+def _check_id(value: str | None, field: str) -> None:
+    if value is None:
+        return
+    if len(value.encode()) > ID_BYTES_MAX:
+        raise ParseFault(ParseReason.TOO_LONG, field)
+    if CONTROL.search(value):
+        raise ParseFault(ParseReason.CONTROL_CHARACTER, field)
 
 
 def _check_unique(data: bytes) -> None:

@@ -9,33 +9,64 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from events.money import AMOUNT_TEXT_MAX, EXPONENTS
+
 SCHEMA_VERSION: Final = 1
 ID_BYTES_MAX: Final = 512
 SHOP_ID_MAX: Final = 128
 TEXT_MAX: Final = 1024
 LINES_MAX: Final = 5_000
 
-Id = Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX)]
-"""An identifier: not empty, no control characters, 512 bytes of UTF-8 (OpenSearch's `_id`)."""
-
-ShopId = Annotated[str, Meta(min_length=1, max_length=SHOP_ID_MAX)]
-"""A shop's identifier, which is the partition key too."""
-
-Token = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
-Text = Annotated[str, Meta(max_length=TEXT_MAX)]
-
-Amount = Annotated[
-    Any,
+Id = Annotated[
+    str,
     Meta(
-        description="A decimal, as a string or a number; it is read exactly, never as a float.",
-        extra_json_schema={
-            "type": ["string", "number"],
-            "pattern": r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$",
-            "maxLength": 64,
-        },
+        min_length=1,
+        max_length=ID_BYTES_MAX,
+        description="An identifier; no control characters, 512 bytes of UTF-8 at most.",
     ),
 ]
-"""Whatever stood there: the decoder hands numbers on as text, events/money.py judges them."""
+ShopId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=SHOP_ID_MAX,
+        description="The shop; the record's partition key too. No control characters.",
+    ),
+]
+Token = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
+Text = Annotated[str, Meta(max_length=TEXT_MAX)]
+Version = Annotated[int, Meta(extra_json_schema={"const": SCHEMA_VERSION})]
+Time = Annotated[
+    datetime,
+    Meta(
+        description="With an offset from UTC; from the year 2000 on, not in the future.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Currency = Annotated[
+    str, Meta(description="ISO 4217.", extra_json_schema={"enum": sorted(EXPONENTS)})
+]
+
+_DECIMAL: Final = {
+    "pattern": r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$",
+    "maxLength": AMOUNT_TEXT_MAX,
+}
+
+# Whatever stood there: the decoder hands fractions on as text, and events/money.py judges them.
+Decimal = Annotated[
+    Any,
+    Meta(
+        description="A decimal as a string or a number, read exactly and never as a float.",
+        extra_json_schema={"type": ["string", "number"], **_DECIMAL},
+    ),
+]
+OptionalDecimal = Annotated[
+    Any,
+    Meta(
+        description="A decimal as a string or a number, read exactly and never as a float.",
+        extra_json_schema={"type": ["string", "number", "null"], **_DECIMAL},
+    ),
+]
 
 
 class WirePayment(Struct, gc=False):
@@ -58,20 +89,25 @@ class WireLine(Struct, gc=False):
     item_id: Id | None = None
     description: Text | None = None
     category: Text | None = None
-    quantity: Amount = None
-    unit_price: Amount = None
+    quantity: OptionalDecimal = None
+    unit_price: OptionalDecimal = None
 
 
 class WireTransaction(Struct, gc=False):
-    """One transaction at a till."""
+    """One transaction at a till.
+
+    Amounts have no more decimals than the currency; `total` is positive for a sale and a refund
+    alike, and zero or more for a void. Null is the same as absent. Fields that stand nowhere here
+    are kept aside.
+    """
 
     transaction_id: Id
     shop_id: ShopId
     type: Literal["SALE", "REFUND", "VOID"]
-    occurred_at: datetime
-    currency: str
-    total: Amount
-    schema: int | None = None
+    occurred_at: Time
+    currency: Currency
+    total: Decimal
+    schema: Version | None = None
     register_id: Id | None = None
     cashier_id: Id | None = None
     payment: WirePayment | None = None
@@ -79,7 +115,7 @@ class WireTransaction(Struct, gc=False):
     contact: WireContact | None = None
     original_transaction_id: Id | None = None
     reason: Text | None = None
-    approval_limit: Amount = None
+    approval_limit: OptionalDecimal = None
     lines: Annotated[tuple[WireLine, ...], Meta(max_length=LINES_MAX)] | None = None
 
 
