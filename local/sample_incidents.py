@@ -67,8 +67,9 @@ def plan_campaigns(
     for kind in kinds:
         for _ in range(50):  # tries to find a shop that is free; without one the campaign is off
             shop = rng.choice(shops)
-            first = rng.randrange(warm_up_days, days)
-            last = min(days, first + rng.randint(*_DAYS[kind])) - 1
+            shortest, longest = _DAYS[kind]
+            first = rng.randrange(warm_up_days, max(warm_up_days + 1, days - shortest + 1))
+            last = min(days, first + rng.randint(shortest, longest)) - 1
             free = all(
                 last + 2 < start or end + 2 < first for start, end in taken.get(shop.shop_id, [])
             )
@@ -115,7 +116,7 @@ def _steal(
         trade.remember(receipt)
         receipt = None
     card = campaign.card
-    if card is None and rng.random() < 0.6:  # noqa: PLR2004 -- cash as well as cards
+    if card is None and rng.random() < 0.6:  # cash as well as cards
         card = new_card(rng)
     return Draft(
         shop=trade.shop,
@@ -138,9 +139,11 @@ def lines_worth(rng: Random, shop: Shop, target: int) -> tuple[LineDraft, ...]:
     """One to six of the shop's articles that add up to about `target`, at its price points."""
     lines: list[LineDraft] = []
     left = target
-    while left > 0 and len(lines) < 6:  # noqa: PLR2004 -- lines of a usual receipt
+    while left > 0 and len(lines) < 6:  # lines of a usual receipt
         item = _item_under(rng, shop, left)
-        quantity = max(1, min(4 if len(lines) < 5 else 40, left // item.price))  # noqa: PLR2004 -- the last line makes up for the rest
+        # Nobody buys forty of a thing, but the last line has to make up for what is left.
+        quantity_max = 4 if len(lines) < 5 else 40
+        quantity = max(1, min(quantity_max, left // item.price))
         lines.append((item, quantity, item.price))
         left -= quantity * item.price
         if left < target * 0.1:
@@ -150,7 +153,7 @@ def lines_worth(rng: Random, shop: Shop, target: int) -> tuple[LineDraft, ...]:
 
 def _item_under(rng: Random, shop: Shop, price_max: int) -> Item:
     """An article that costs `price_max` or less, dear ones first; the cheapest if none does."""
-    tries = [shop.items[int(rng.random() * len(shop.items))] for _ in range(8)]
+    tries = rng.choices(shop.items, cum_weights=shop.item_weights, k=8)
     fitting = [item for item in tries if item.price <= price_max]
     if fitting:
         return max(fitting, key=_price)
@@ -188,7 +191,7 @@ def _at_random_hours(campaign: Campaign, trade: Trade, day: Day, targets: list[i
 def _burst(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """Many refunds within an hour or two."""
     rng = trade.rng
-    span = int(rng.uniform(30, 120) * MINUTE)
+    span = rng.randint(30, 120) * MINUTE
     latest = day.midnight + day.closes * HOUR
     start = min(day.moment(rng, day.staffed_hour(rng)), latest - span)
     drafts = []

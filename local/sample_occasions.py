@@ -109,7 +109,7 @@ def _wholesale(occasion: Occasion, trade: Trade, day: Day) -> Draft:
     item = rng.choice(trade.shop.items)
     order.lines = ((item, int(rng.randint(20, 80) * occasion.size) + 1, item.price),)
     order.method, order.card, order.customer_id = "CARD", buyer.card, buyer.customer_id
-    if rng.random() < 0.5:  # noqa: PLR2004 -- half
+    if rng.random() < 0.5:
         trade.bring_back(order, day.number + rng.randint(1, 10))
     return order
 
@@ -143,7 +143,7 @@ def _online_returns(trade: Trade, day: Day) -> list[Draft]:
         sale = trade.take_receipt()
         if sale is None or sale.occurred_at >= start:
             continue
-        start += int(rng.uniform(40, 200)) * SECOND
+        start += int(rng.uniform(40_000, 200_000)) * (SECOND // 1_000)
         refund = trade.refund(day, start, day.opens, sale)
         refund.cashier_id, refund.register_id, refund.original = till[0], till[1], sale
         refund.reason = draw_reason(rng)

@@ -125,7 +125,7 @@ def _make_catalogue(rng: Random) -> list[Item]:
 
 def _price_point(rng: Random, pounds: float) -> int:
     """A price as shops write it: mostly just under a whole pound, five or ten of them."""
-    step = 1 if pounds < 20 else 5 if pounds < 80 else 10  # noqa: PLR2004 -- pounds
+    step = 1 if pounds < 20 else 5 if pounds < 80 else 10
     whole = max(step, round(pounds / step) * step) * 100
     return whole - rng.choices((1, 5, 0, 51), (60, 15, 15, 10))[0]
 
@@ -155,8 +155,8 @@ def _make_shop(rng: Random, number: int, catalogue: list[Item], days: int) -> Sh
         approval_limit=rng.choice(APPROVAL_LIMITS),
         refund_share=min(0.08, max(0.02, rng.lognormvariate(math.log(0.038), 0.3))),
         no_receipt_share=rng.uniform(0.06, 0.2),
-        wholesale=rng.random() < 0.2,  # noqa: PLR2004 -- one shop in five sells wholesale
-        books_online_returns=rng.random() < 0.15,  # noqa: PLR2004 -- likewise
+        wholesale=rng.random() < 0.2,  # one shop in five sells wholesale
+        books_online_returns=rng.random() < 0.15,
         items=tuple(items),
         item_weights=tuple(accumulate(rng.lognormvariate(0.0, 0.8) for _ in items)),
         regulars=tuple(_make_customer(rng) for _ in range(regulars)),
@@ -168,8 +168,8 @@ def _staff(sales_per_day: float) -> int:
 
 
 def _make_customer(rng: Random) -> Customer:
-    customer_id = f"u-{rng.randrange(10_000, 1_000_000)}" if rng.random() < 0.6 else None  # noqa: PLR2004 -- loyalty
-    returns = 6.0 if rng.random() < 0.02 else 0.9  # noqa: PLR2004 -- some simply return a lot
+    customer_id = f"u-{rng.randrange(10_000, 1_000_000)}" if rng.random() < 0.6 else None
+    returns = 6.0 if rng.random() < 0.02 else 0.9  # some simply return a lot
     return Customer(card=new_card(rng), customer_id=customer_id, returns=returns)
 
 

@@ -151,7 +151,7 @@ class Trade:
         for hour in rng.choices(range(24), day.weights, k=draw_count(rng, expected)):
             sale = self.sale(day, day.moment(rng, hour), hour)
             drafts.append(sale)
-            if rng.random() < 0.004:  # noqa: PLR2004 -- four sales in a thousand are voided
+            if rng.random() < 0.004:  # four sales in a thousand are voided
                 sale.type = "VOID"
             else:
                 self._note(sale, day.number, mood)
@@ -181,14 +181,14 @@ class Trade:
         """One to six lines; now and then a price is cut by hand."""
         shop, rng = self.shop, self.rng
         draw = rng.random()
-        count = 1 if draw < 0.62 else 2 if draw < 0.86 else 3 + int(rng.random() * 4)  # noqa: PLR2004 -- shares
+        count = 1 if draw < 0.62 else 2 if draw < 0.86 else 3 + int(rng.random() * 4)
         lines = []
         for _ in range(count):
             item = shop.items[bisect(shop.item_weights, rng.random() * shop.item_weights[-1])]
             draw = rng.random()
-            quantity = 1 if draw < 0.87 else 2 + int(draw * 100) % 3  # noqa: PLR2004 -- share
+            quantity = 1 if draw < 0.87 else 2 + int(draw * 100) % 3
             price = item.price
-            if draw * 1_000 % 1 < 0.04:  # noqa: PLR2004 -- share of prices cut by hand
+            if draw * 1_000 % 1 < 0.04:  # share of prices cut by hand
                 price = max(1, int(price * rng.uniform(0.5, 0.95)))
             lines.append((item, quantity, price))
         return tuple(lines)
@@ -235,11 +235,11 @@ class Trade:
         cashier, register = day.cashier(rng, hour)
         occurred_at = max(occurred_at, sale.occurred_at + 5 * MINUTE)
         lines = sale.lines
-        if len(lines) > 1 and rng.random() < 0.6:  # noqa: PLR2004 -- most keep something
+        if len(lines) > 1 and rng.random() < 0.6:  # most keep something
             lines = tuple(rng.sample(lines, rng.randint(1, len(lines) - 1)))
         has_receipt = rng.random() >= self.shop.no_receipt_share
         method, card = sale.method, sale.card
-        if not has_receipt and rng.random() < 0.5:  # noqa: PLR2004 -- the till cannot know how it was paid
+        if not has_receipt and rng.random() < 0.5:  # the till cannot know how it was paid
             method, card = "CASH", None
         return Draft(
             shop=self.shop,
@@ -277,23 +277,23 @@ class Trade:
         rng = self.rng
         if rng.random() < self.shop.refund_share * mood.returns * sale.returns:
             self.bring_back(sale, number + draw_return_days(rng))
-        elif rng.random() < 0.2:  # noqa: PLR2004 -- enough receipts for whoever looks for one
+        elif rng.random() < 0.2:  # enough receipts for whoever looks for one
             self.remember(sale)
 
     def _payer(self) -> tuple[str, Customer | None]:
         """(how it was paid, who paid); half of all buyers are regulars, whose habits differ."""
         rng = self.rng
         draw = rng.random()
-        method = "CARD" if draw < 0.7 else "CASH" if draw < 0.96 else "GIFT_CARD"  # noqa: PLR2004 -- shares
+        method = "CARD" if draw < 0.7 else "CASH" if draw < 0.96 else "GIFT_CARD"
         regulars = self.shop.regulars
-        if rng.random() < 0.5:  # noqa: PLR2004 -- half
+        if rng.random() < 0.5:
             return method, regulars[int(rng.random() ** 2 * len(regulars))]
         return method, Customer(new_card(rng), None, 1.0) if method == "CARD" else None
 
 
 def draw_count(rng: Random, expected: float) -> int:
     """How many of something happen: Poisson, by its normal approximation where that is good."""
-    if expected > 30:  # noqa: PLR2004 -- events
+    if expected > 30:
         return max(0, round(rng.gauss(expected, expected**0.5)))
     count, reached = -1, 0.0
     while reached < expected:
@@ -309,6 +309,6 @@ def draw_reason(rng: Random) -> str:
 
 def draw_return_days(rng: Random) -> int:
     """How many days goods stay away: some come back the same day, most within two weeks."""
-    if rng.random() < 0.08:  # noqa: PLR2004 -- share
+    if rng.random() < 0.08:
         return 0
     return min(RETURN_DAYS_MAX, 1 + int(rng.expovariate(1 / 6)))

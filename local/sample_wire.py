@@ -82,7 +82,7 @@ def garble(rng: Random, data: bytes) -> bytes:
         return data[: rng.randrange(1, len(data))]
     if fault == 1:
         return b"<html><body>502 Bad Gateway</body></html>"
-    if fault == 2:  # noqa: PLR2004 -- the number of a fault, as below
+    if fault == 2:
         return data.replace(b'"type":"', b'"type":"\xff')
     wire = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     change = {

@@ -22,7 +22,7 @@ from local.sample_occasions import (
     plan_occasions,
 )
 from local.sample_shops import Shop, make_shops
-from local.sample_trade import RETURN_DAYS_MAX, Day, Draft, Mood, Trade, begin_day
+from local.sample_trade import RETURN_DAYS_MAX, Draft, Mood, Trade, begin_day
 from local.sample_wire import garble, to_wire
 
 START: Instant = 20_458 * DAY
@@ -73,8 +73,8 @@ def sample_stream(
     campaigns = plan_campaigns(
         Random(f"{seed} campaigns"), chain, days, warm_up_days, campaigns_per_shop_week
     )
-    tills = [
-        _Till(
+    shop_days = [
+        _ShopDays(
             shop,
             Random(f"{seed} {shop.shop_id}"),
             [o for o in occasions if o.shop_id in {None, shop.shop_id}],
@@ -85,8 +85,8 @@ def sample_stream(
     ]
     waiting: list[tuple[Instant, Sample]] = []
     for number in range(-RETURN_DAYS_MAX, days):
-        for till in tills:
-            waiting += [(sample.arrives_at, sample) for sample in till.day(number, start)]
+        for one in shop_days:
+            waiting += [(sample.arrives_at, sample) for sample in one.day(number, start)]
         waiting.sort(key=itemgetter(0))
         # Shops open well after midnight: what arrives today is known before any of tomorrow's.
         tomorrow = start + (number + 1) * DAY
@@ -96,7 +96,7 @@ def sample_stream(
     yield from map(itemgetter(1), waiting)
 
 
-class _Till:
+class _ShopDays:
     """One shop's records, day after day."""
 
     def __init__(
@@ -138,7 +138,7 @@ class _Till:
                 drafts += campaign_day(campaign, trade, day)
         self._number(drafts, gap_max=1)
         delay_deliveries(occasions, drafts, day, rng)
-        return self._samples(drafts, day)
+        return self._samples(drafts)
 
     def _number(self, drafts: list[Draft], gap_max: int) -> None:
         """Number in order of time, as a shop's tills do: thieves' refunds like all others."""
@@ -147,8 +147,7 @@ class _Till:
             self._numbered += 1 if gap_max == 1 else self._rng.randint(1, gap_max)
             draft.transaction_id = f"{self._shop.shop_id[5:]}-{self._numbered:07}"
 
-    def _samples(self, drafts: list[Draft], day: Day) -> list[Sample]:
-        del day
+    def _samples(self, drafts: list[Draft]) -> list[Sample]:
         rng = self._rng
         samples = []
         for draft in drafts:
