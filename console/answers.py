@@ -61,10 +61,17 @@ def totals(answer: Json, normal: ShopCount) -> Totals:
 
 
 def rates(answer: Json, chosen: Window, now: Instant) -> Rates:
-    """Transactions and refunds per minute; the last bucket counts the minutes it has had so far."""
-    buckets = answer.get("aggregations", {}).get("buckets", _NONE)["buckets"]
+    """Transactions and refunds per minute, over the minutes that each bucket has had so far.
+
+    A bucket that has not had its first minute is left out: it would look like a standstill.
+    """
+    buckets = [
+        b
+        for b in answer.get("aggregations", {}).get("buckets", _NONE)["buckets"]
+        if b["key"] * _MILLI + MINUTE <= now
+    ]
     starts = [b["key"] * _MILLI for b in buckets]
-    minutes = [max(1.0, (min(start + chosen.bucket, now) - start) / MINUTE) for start in starts]
+    minutes = [(min(start + chosen.bucket, now) - start) / MINUTE for start in starts]
     return Rates(
         bucket_seconds=chosen.bucket // SECOND,
         at=tuple(start // SECOND for start in starts),

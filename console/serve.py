@@ -6,7 +6,8 @@ import time
 
 import click
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK = ("127.0.0.1", "localhost")
+_SHUTDOWN_SECONDS_MAX = 5
 
 
 @click.command()
@@ -42,17 +43,21 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
         request_seconds_max=REQUEST_SECONDS_MAX,
     )
     listener = _listen(host, port)
-    bound = listener.getsockname()[1]
-    click.echo(f"http://{f'[{host}]' if ':' in host else host}:{bound}/")
+    click.echo(f"http://{host}:{listener.getsockname()[1]}/")
     app = build(Reader(client, lambda: time.time_ns() // 1_000), (*_LOOPBACK, host, *public_names))
-    config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS_MAX,
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket, so that the address printed is one that already takes connections."""
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
+        return socket.create_server((host, port), backlog=128)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None

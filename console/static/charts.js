@@ -70,8 +70,8 @@ class Chart {
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "rates" }, points: { show: !this.bars } },
         scales: { y: { range: (plot, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [
-          { ...axis, space: 70, values: axisLabels, grid: { show: false } },
-          { ...axis, size: 46, space: 36 },
+          { ...axis, size: 26, gap: 6, space: 70, values: axisLabels, grid: { show: false } },
+          { ...axis, size: 40, space: 36 },
         ],
         series: [{}, series],
         hooks: { draw: [(plot) => this.drawMarks(plot)], setCursor: [() => this.read()] },
@@ -120,8 +120,9 @@ export function showRates(live) {
   if (live.now === null) return;
   transactions.show(at, live.rates.transactions, []);
   refunds.show(at, live.rates.refunds, marks);
-  say(byId("bucket-note"), bucket === 60 ? "Each step is a minute." :
-    `Each step is the mean of ${bucket < 3600 ? `${bucket / 60} minutes` : "an hour"}.`);
+  say(byId("bucket-note"), `Each step is ${
+    bucket === 60 ? "a minute" : `the mean of ${bucket < 3600 ? `${bucket / 60} minutes` : "an hour"}`
+  }; the minute under way is left out.`);
   showFigures();
 }
 

@@ -1,6 +1,6 @@
 // The tiles at the top, the latest rejections, the lag of every shard.
 
-import { byId, keyed, say, tableRow } from "./element.js";
+import { byId, element, keyed, say, tableRow } from "./element.js";
 import * as format from "./format.js";
 
 const SILENT_MILLIS = 120_000;
@@ -11,7 +11,7 @@ export function showTiles(live) {
   const minutes = live.now ? (Date.parse(live.now) - Date.parse(live.since)) / 60_000 : 0;
   say(byId("tile-transactions"), format.count(totals.transactions));
   say(byId("tile-transactions-sub"), minutes > 0 ?
-    `${format.rate(totals.transactions / minutes)} per minute, ${format.plural(totals.shops, "shop", "shops")}` : "none yet");
+    `${format.rate(totals.transactions / minutes)} per minute` : "none yet");
   say(byId("tile-refunds"), format.count(totals.refunds));
   say(byId("tile-refunds-sub"), totals.refunded.length === 0 ? "nothing paid back" :
     totals.refunded.slice(0, 2).map(format.money).join(" + ") + (totals.refunded.length > 2 ? " + …" : ""));
@@ -40,7 +40,7 @@ export function showShards(live) {
   say(byId("shards-count"), `${format.plural(live.indexed, "transaction", "transactions")} indexed`);
   byId("shards-empty").hidden = live.shards.length > 0;
   keyed(byId("shards-rows"), live.shards, (shard) => shard.shard_id,
-    () => tableRow(["", "number", "", "number", ""]),
+    () => tableRow(["", "number", "when wide", "number wide", ""]),
     (row, shard) => {
       const [name, behind, event, records, reported] = row.children;
       const age = served - Date.parse(shard.written_at);
@@ -57,13 +57,13 @@ export function showRejections(live) {
   say(byId("rejections-count"), format.count(live.rejections_total));
   byId("rejections-empty").hidden = live.rejections.length > 0;
   keyed(byId("rejections-rows"), live.rejections, (rejection) => rejection.position,
-    () => tableRow(["", "", "", "", "detail"]),
+    () => tableRow(["when", "", "detail"]),
     (row, rejection) => {
-      const [arrived, stage, reason, field, detail] = row.children;
+      const [arrived, reason, detail] = row.children;
+      if (!reason.firstChild) reason.append(element("div"), element("div", "muted"));
       say(arrived, rejection.arrived_at ? format.dateTime(rejection.arrived_at).slice(5) : "–");
-      say(stage, rejection.stage);
-      say(reason, rejection.reason);
-      say(field, rejection.field ?? "–");
+      say(reason.firstChild, rejection.reason);
+      say(reason.lastChild, rejection.field ? `${rejection.stage}, ${rejection.field}` : rejection.stage);
       say(detail, rejection.detail);
       row.title = `${rejection.position}${rejection.shop_id ? `, ${rejection.shop_id}` : ""}`;
     });

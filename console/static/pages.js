@@ -127,16 +127,15 @@ function showClosed(live) {
   say(byId("closed-count"), format.count(live.closed_total));
   byId("closed-empty").hidden = live.closed_pages.length > 0;
   keyed(byId("closed-rows"), live.closed_pages, (page) => page.page_id,
-    () => tableRow(["", "", "", "", "number"]),
+    () => tableRow(["when", "", "", "number"]),
     (made, page) => {
-      const [closed, severity, shop, reason, refunded] = made.children;
+      const [closed, severity, what, refunded] = made.children;
       say(closed, format.dayTime(page.updated_at));
       if (!severity.firstChild) severity.append(element("span"));
       severity.firstChild.className = `badge severity-${page.severity}`;
       say(severity.firstChild, format.severity(page.severity));
-      say(shop, page.shop_id);
-      say(reason, page.entity_kind === "shop" ? format.words(page.reason) :
-        `${format.words(page.reason)}, ${page.entity_kind} ${page.entity_id}`);
+      say(what, `${page.shop_id} · ${page.entity_kind === "shop" ? format.words(page.reason) :
+        `${format.words(page.reason)}, ${page.entity_kind} ${page.entity_id}`}`);
       made.title = page.summary;
       say(refunded, format.money(page.refunded));
     });
