@@ -6,7 +6,7 @@ from typing import IO, cast
 
 
 def open_jsonl(path: Path) -> IO[bytes]:
-    """`path` for writing, compressed if it ends in .gz; the same lines and name give the same bytes."""
+    """`path` for writing, packed if it ends in .gz; same lines and name, same bytes."""
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.GzipFile(path, "wb", compresslevel=6, mtime=0))
     return path.open("wb")

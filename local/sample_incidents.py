@@ -219,7 +219,7 @@ def _cashier_drip(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
         return []
     usual = (trade.shop.sales_per_day / 100) ** 0.5
     drafts = []
-    for _ in range(draw_count(rng, campaign.greed * max(1.2, 2.0 * usual))):
+    for _ in range(max(1, draw_count(rng, campaign.greed * max(1.2, 2.0 * usual)))):
         hour = rng.choice(hours)
         till = next(pair for pair in day.on_shift[hour] if pair[0] == campaign.cashier_id)
         drafts.append(_steal(campaign, trade, day, day.moment(rng, hour), till, _usual(trade, 1.0)))
