@@ -184,13 +184,15 @@ def _passes(status: int, error: ItemError) -> bool:
     )
 
 
-_QUOTED = re.compile(r"'[^']*'?")
+# From the first opening quote to the last closing one: values may have quotes in them. The quote in
+# `field's` opens nothing, nor does the one in `field="lines.item_id"`.
+_QUOTED = re.compile(r"""(?<![\w=])(['"]).*(?:\1|$)""", re.DOTALL)
 _FIELD = re.compile(r"field(?:=\"| \[|=\[)([^\"\]]+)")
 
 
 def detail_of(error: ItemError) -> str:
     """OpenSearch's reason without the values that it quotes, which may be a customer's."""
-    return _QUOTED.sub("'…'", error.reason)[:DETAIL_CHARACTERS_MAX]
+    return _QUOTED.sub("…", error.reason)[:DETAIL_CHARACTERS_MAX]
 
 
 def field_of(error: ItemError) -> str | None:

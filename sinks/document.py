@@ -188,9 +188,8 @@ def page(item: Page) -> Entry:
     Its version is the revision, so that a replay never puts an older revision over a newer one:
     OpenSearch answers 409 then, which is as good as written.
     """
-    target = _VersionedTarget(
-        f"pages-{to_datetime(item.opened_at):%Y.%m}", item.page_id, item.revision + 1
-    )
+    month = _dotted(to_datetime(item.opened_at))[: len("2026.01")]
+    target = _VersionedTarget(f"pages-{month}", item.page_id, item.revision + 1)
     document = PageDocument(
         page_id=item.page_id,
         status=item.status,
@@ -228,7 +227,7 @@ def latest(pages: tuple[Page, ...]) -> list[Page]:
 def rejection(item: Rejection) -> Entry:
     """The entry of one rejection, in the index of the day its record arrived."""
     arrived = None if item.arrived_at is None else to_datetime(item.arrived_at)
-    index = REJECTIONS_UNDATED if arrived is None else f"rejections-{arrived:%Y.%m.%d}"
+    index = REJECTIONS_UNDATED if arrived is None else f"rejections-{_dotted(arrived)}"
     target = _Target(index, f"{item.position.shard_id}-{item.position.slug}")
     document = RejectionDocument(
         position=item.position,
@@ -274,4 +273,9 @@ def _line(line: Line) -> LineDocument:
 
 @lru_cache(maxsize=4_096)
 def _transactions_index(day: int) -> str:
-    return f"transactions-{to_datetime(day * DAY):%Y.%m.%d}"
+    return f"transactions-{_dotted(to_datetime(day * DAY))}"
+
+
+def _dotted(moment: datetime) -> str:
+    """The day as 2026.01.05; strftime does not pad the years before 1000."""
+    return moment.date().isoformat().replace("-", ".")

@@ -46,7 +46,7 @@ class ClosedHour(msgspec.Struct, frozen=True):
         """Where its final file lies."""
         start = to_datetime(self.hour)
         return (
-            f"processed/date={start:%Y-%m-%d}/hour={start:%H}/"
+            f"processed/date={start.date().isoformat()}/hour={start:%H}/"
             f"{self.shard_id}-{self.first}-{self.last}.parquet"
         )
 

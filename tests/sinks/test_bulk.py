@@ -1,0 +1,165 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinks import document
+from sinks.bulk import (
+    Body,
+    ItemError,
+    Refused,
+    Source,
+    Verdict,
+    bodies,
+    detail_of,
+    field_of,
+    judge,
+)
+from tests.sinks.made import batch, page, scored
+
+
+def no_refusal(source: Source, reason: str, detail: str, field: str | None) -> None:
+    pytest.fail(f"{source} was refused: {reason}, {detail}, {field}")
+
+
+def ids_in(data: bytes) -> list[str]:
+    lines = data.split(b"\n")
+    assert lines.pop() == b""
+    return [msgspec.json.decode(line)["index"]["_id"] for line in lines[::2]]
+
+
+@given(st.integers(0, 700), st.integers(1, 40_000))
+def test_bodies_hold_everything_once_in_order_and_keep_their_bound(count: int, limit: int) -> None:
+    items = [scored(n) for n in range(count)]
+    made = list(bodies(map(document.transaction, items), no_refusal, limit))
+    assert [item for body in made for item in body.sources] == items
+    assert [id_ for body in made for id_ in ids_in(body.data)] == [
+        item.transaction.transaction_id for item in items
+    ]
+    for body in made:
+        assert body.sources
+        assert len(body.data) <= limit or len(body.sources) == 1
+
+
+def test_bodies_are_not_much_smaller_than_they_may_be() -> None:
+    made = list(bodies(map(document.transaction, map(scored, range(2_000))), no_refusal, 200_000))
+    assert all(len(body.data) > 50_000 for body in made[:-1])
+
+
+def test_what_has_no_json_is_refused_alone() -> None:
+    items = [scored(n) for n in range(300)]
+    items[77] = scored(77, reason="\ud800")
+    items[255] = scored(255, transaction_id="\udfff")
+    refused: list[tuple[Source, str]] = []
+    made = list(
+        bodies(
+            map(document.transaction, items),
+            lambda source, reason, _detail, _field: refused.append((source, reason)),
+        )
+    )
+    assert refused == [(items[77], "not_encodable"), (items[255], "not_encodable")]
+    assert [len(body.sources) for body in made] == [298]
+
+
+def test_a_body_is_cut_by_items() -> None:
+    items = [scored(n, reason='a "b"\n\\') for n in range(5)]
+    (body,) = bodies(map(document.transaction, items), no_refusal)
+    some = body.only([0, 3])
+    assert some.sources == (items[0], items[3])
+    assert ids_in(some.data) == ["t-000000", "t-000003"]
+    first, second = body.halves()
+    assert first.data + second.data == body.data
+    assert first.sources + second.sources == body.sources
+    assert body.only(range(5)) == body
+
+
+def answer(*items: tuple[int, ItemError | None]) -> bytes:
+    return msgspec.json.encode(
+        {
+            "errors": True,
+            "items": [
+                {"index": {"status": status} | ({} if error is None else {"error": error})}
+                for status, error in items
+            ],
+        }
+    )
+
+
+MAPPING = ItemError("strict_dynamic_mapping_exception", "mapping set to strict, [till] …")
+BUSY = ItemError("opensearch_rejected_execution_exception", "queue full")
+
+
+def test_no_errors_is_read_without_the_items() -> None:
+    (body,) = bodies([document.transaction(scored(1))], no_refusal)
+    assert judge(b'{"errors":false,"items":[{"index":{"status":201}}]}', body) == Verdict()
+    assert judge(b'{"errors":false}', body) == Verdict()
+
+
+def test_each_item_is_judged() -> None:
+    (body,) = bodies([document.transaction(scored(n)) for n in range(7)], no_refusal)
+    said = answer(
+        (201, None), (429, BUSY), (400, MAPPING), (200, None), (503, None), (500, BUSY), (404, None)
+    )
+    assert judge(said, body) == Verdict(
+        again=(1, 4, 5),
+        refused=(Refused(2, MAPPING), Refused(6, ItemError())),
+        trouble=BUSY,
+    )
+
+
+def test_an_older_page_over_a_newer_one_is_as_good_as_written() -> None:
+    conflict = ItemError("version_conflict_engine_exception", "current version [3] is higher …")
+    entries = [document.page(page()), document.transaction(scored(1))]
+    (body,) = bodies(entries, no_refusal)
+    verdict = judge(answer((409, conflict), (409, conflict)), body)
+    assert verdict == Verdict(refused=(Refused(1, conflict),))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (403, ItemError("cluster_block_exception", "index [x] blocked by: [FORBIDDEN/8/…]")),
+        (403, ItemError("security_exception", "no permissions for [indices:data/write/bulk]")),
+        (401, ItemError("security_exception", "unauthorized")),
+        (400, ItemError("index_closed_exception", "closed")),
+        (400, ItemError("validation_exception", "this cluster has 1000/1000 maximum shards open")),
+    ],
+)
+def test_what_a_person_mends_in_the_cluster_is_no_fault_of_the_document(
+    status: int, error: ItemError
+) -> None:
+    (body,) = bodies([document.transaction(scored(1))], no_refusal)
+    assert judge(answer((status, error)), body).again == (0,)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"<html>", b"{}", b'{"errors":true}', b'{"errors":true,"items":[]}', b"[1]"]
+)
+def test_what_is_no_answer_is_an_error(said: bytes) -> None:
+    (body,) = bodies([document.transaction(scored(1))], no_refusal)
+    with pytest.raises(ValueError, match=r"answer"):
+        judge(said, body)
+
+
+def test_values_are_kept_out_of_the_detail() -> None:
+    reason = (
+        "failed to parse field [occurred_at] of type [date] in document with id 't-1'. "
+        "Preview of field's value: 'bob@example.org'"
+    )
+    detail = detail_of(ItemError("mapper_parsing_exception", reason))
+    assert "bob" not in detail
+    assert "[occurred_at]" in detail
+    assert field_of(ItemError("x", reason)) == "occurred_at"
+    immense = 'Document contains at least one immense term in field="unknown._value" (whose …)'
+    assert field_of(ItemError("x", immense)) == "unknown._value"
+    assert field_of(ItemError("x", "something else")) is None
+    assert len(detail_of(ItemError("x", "y" * 9_000))) == 500
+    for value in ("cut short: 'secret", "was: 'O'secret' in it", 'For input string: "a"secret"'):
+        assert "secret" not in detail_of(ItemError("x", value))
+
+
+def test_a_body_holds_what_it_was_built_from_and_not_the_documents() -> None:
+    made = batch(scored(1), pages=(page(),))
+    entries = [document.transaction(made.scored[0]), document.page(made.pages[0])]
+    (body,) = bodies(entries, no_refusal)
+    assert body == Body(body.data, (made.scored[0], made.pages[0]))
