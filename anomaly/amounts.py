@@ -14,11 +14,18 @@ DEVIATION_MIN = 0.4
 PRIOR_WEIGHT = 12.0
 """So many amounts does the prior count for."""
 
-FREEDOM_MAX = 60.0
+RECORDS_PRIOR = 20.0
+"""Amounts after which the largest seen says half of what it can."""
+
+FREEDOM_MIN, FREEDOM_MAX = 3.0, 60.0
 
 
 class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
-    """Scores an amount against those seen, in nats.
+    """Scores an amount against those seen, in nats: a Student t tail of log amounts.
+
+    An amount beyond the largest seen weighs more, by the logarithm of how many times it is that: a
+    Pareto tail of index 1, the heaviest with which money is met (Newman 2005, doi:
+    10.1080/00107510500052444).
 
     `x` has `amount` in minor units, and may have `weight` (how much to learn, 1.0 if absent).
     Memory is exponential with `memory` observations, so that prices may move.
@@ -43,6 +50,8 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """`learn_one` for the path of sales: no dictionary is built."""
         state = self.state
         value = log(amount) if amount > 1 else 0.0
+        if amount > state.largest:  # noqa: PLR1730 -- a call of max() for every sale
+            state.largest = amount
         seen = state.n
         if seen >= self.memory:
             state.squares *= 1.0 - weight / seen
@@ -60,9 +69,14 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         mean, deviation, seen = self.usual()
         if seen <= 0.0:
             return 0.0
-        return surprise_of_size(
-            (log(max(amount, 1)) - mean) / deviation, min(seen, FREEDOM_MAX) + 3.0
+        nats = surprise_of_size(
+            (log(max(amount, 1)) - mean) / deviation, min(seen, FREEDOM_MAX) + FREEDOM_MIN
         )
+        largest = self.state.largest
+        if 0 < largest < amount:
+            known = self.state.n / (self.state.n + RECORDS_PRIOR)
+            nats += log(amount / largest) * known
+        return nats
 
     def usual(self) -> tuple[float, float, float]:
         """Mean and deviation of log amounts, and how many observations they stand on."""

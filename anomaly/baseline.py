@@ -4,7 +4,7 @@ from typing import Any
 
 from river import base
 
-from anomaly.state import PAST_HOURS, SLOTS, GroupState, RateState
+from anomaly.state import FORMAT, PAST_HOURS, SLOTS, GroupState, RateState
 from anomaly.surprise import surprise_of_count
 from events.instant import HOUR, Instant
 
@@ -14,74 +14,95 @@ UNIT = 10_000
 GAP_HOURS_MAX = 336
 """A silence teaches at most so many hours of nothing: after that the shop, or its feed, is off."""
 
-LEARNING_MIN = 0.08
-"""Share of the newest week in an hour's mean once many weeks are known: a memory of 12 weeks."""
+LEARNING_MIN = 0.1
+"""Part of the newest week in an hour's mean once many weeks are known: a memory of ten weeks."""
 
 REFUND_SHARE = 0.04
-"""Refunds per sale where nothing is known yet."""
-
 HOURLY_SALES = 8.0
-"""Sales per hour of a shop of which nothing is known yet."""
+"""Refunds per sale, and sales per hour, where nothing is known yet."""
 
-SHAPE_MAX = 8.0
-"""A shop's rate is never known better than this: days differ (negative binomial dispersion)."""
+CHAIN_HOURS = 24.0
+CHAIN_SALES = 100.0
+"""Shop-hours, and sales, that these count for in a key group."""
+
+SHOP_HOURS = 12.0
+SHOP_SALES = 200.0
+"""Hours, and sales, that the key group's rates count for in a shop."""
+
+KEEPS = 0.9995
+"""Decay per hour of what a shop sells and takes back on the whole: a memory of twelve weeks."""
+
+HOURS_KEPT = 2000
+"""What that comes to, in hours."""
+
+SALES_WEEKS = 2.0
+"""Weeks that refunds expected from sales count for, beside the refunds of that hour of the week."""
+
+SHAPE_YOUNG, SHAPE_KNOWN = 1.5, 7.0
+"""How well a shop's rate is known, in pseudo-observations: at first, and after many weeks.
+
+Never better, for days differ beyond chance (the dispersion of a negative binomial).
+"""
 
 LIFT_MIN, LIFT_MAX = 0.8, 6.0
-LIFT_MEMORY = 0.85
-"""Decay per hour of the sales that today's lift is measured on: a memory of about six hours."""
+LIFT_KEEPS = 0.85
+LIFT_SALES = 8.0
+"""Today's lift is sales seen over sales expected, in a memory of six hours; so many sales speak
+for an ordinary day."""
 
-LIFT_PRIOR = 8.0
-"""Sales that speak for an ordinary day."""
-
-REFUND_MEMORY = 0.9995
-"""Decay per hour of the shop's refund share: a memory of twelve weeks."""
-
-HOURS_REMEMBERED = 2000
-"""What `REFUND_MEMORY` comes to, in hours."""
+CHAIN_LIFT_MAX = 4.0
+CHAIN_LIFT_KEEPS = 0.97
+CHAIN_LIFT_REFUNDS = 20.0
+CHAIN_SURPLUS_MAX = 2.0
+"""The same for refunds of the whole key group, in a memory of a day and a half. One shop's hour
+adds at most so many refunds beyond what was expected of it: one shop is not the chain."""
 
 
 class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
     """Rates by local hour of the week, shrunk towards hour of day, shop and chain while young.
 
-    An observation is one hour of one shop: `x` has `hour` (local hours since 1970, may go back),
+    An observation is one hour of one shop: `x` has `hour` (local hours since 1970; may go back),
     `sales` and `refunds` (counts; refunds may be damped, so no whole number). An hour is learnt
-    when a later one begins; what arrives late is added to the hour it belongs to.
+    when a later one begins; what arrives late is added to the hour it belongs to. Means are
+    Gamma–Poisson posteriors (Gelman et al., Bayesian Data Analysis, section 2.6) in which the wider
+    level counts as pseudo-observations.
 
     Args:
-        chain: the key group's state, which lends a young shop its rates.
+        chain: the key group's state, which lends a young shop its rates, and learns from it.
     """
 
     def __init__(self, chain: GroupState | None = None) -> None:
-        self.chain = GroupState(0) if chain is None else chain
-        self.state = RateState()
+        self.chain = GroupState(FORMAT) if chain is None else chain
+        self.restore(RateState())
+
+    def restore(self, state: RateState) -> None:
+        """Go on from `state`, which is kept and changed."""
+        self.state = state
+        self._by_hour_of_day = [sum(state.sales[hour::24]) for hour in range(24)]
 
     def learn_one(self, x: dict[str, Any]) -> None:
         """Count `sales` and `refunds` in `hour`; what is missing counts as nothing."""
         hour = x.get("hour")
-        if hour is None:
-            return
-        late = self.reach(hour)
-        self.count_sales(hour, x.get("sales", 0), late=late)
-        self.count_refunds(hour, x.get("refunds", 0.0), late=late)
+        if hour is not None:
+            late = self.reach(hour)
+            self.count(hour, x.get("sales", 0), x.get("refunds", 0.0), late=late)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against `refunds` in `hour` being usual; 0.0 where either is missing."""
         hour, refunds = x.get("hour"), x.get("refunds")
         if hour is None or refunds is None:
             return 0.0
-        return surprise_of_count(refunds, self.rate(hour), self.shape(hour))
+        return surprise_of_count(refunds, self.rate(hour), self.shape())
 
     def reach(self, hour: int) -> bool:
-        """Close every hour before `hour`; True if `hour` itself was closed before: a late one."""
+        """Close every hour before `hour`; True if `hour` itself was closed before: it is late."""
         state = self.state
-        if hour == state.hour:
-            return False
         if state.hours == 0:
             state.hour = state.first = hour
             state.hours = 1
             return False
-        if hour < state.hour:
-            return True
+        if hour <= state.hour:
+            return hour < state.hour
         self._close(state.hour, state.sales_now, state.refunds_now)
         for silent in range(state.hour + 1, min(hour, state.hour + GAP_HOURS_MAX)):
             self._close(silent, 0, 0.0)
@@ -91,96 +112,119 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         state.refunds_now = 0.0
         return False
 
-    def count_sales(self, hour: int, sales: int, *, late: bool) -> None:
-        """Add `sales` to the open hour, or to the closed `hour` if late."""
+    def count(self, hour: int, sales: int, refunds: float, *, late: bool) -> None:
+        """Add to the open hour, or, if late, to the closed `hour`."""
         state = self.state
-        if late:
-            state.sales_seen += sales
-            state.sales[hour % SLOTS] += round(sales * UNIT * self._learning(hour))
-        else:
+        if not late:
             state.sales_now += sales
-
-    def count_refunds(self, hour: int, refunds: float, *, late: bool) -> None:
-        """Add `refunds` to the open hour, or to the closed `hour` if late."""
-        state = self.state
-        if late:
-            state.refunds_seen += refunds
-            state.refunds[hour % SLOTS] += round(refunds * UNIT * self._learning(hour))
-        else:
             state.refunds_now += refunds
+            return
+        part = UNIT * self._learning(hour)
+        self._add(hour, round(sales * part))
+        state.refunds[hour % SLOTS] += round(refunds * part)
+        state.sales_seen += sales
+        state.refunds_seen += refunds
 
     def refund_share(self) -> float:
         """Refunds per sale of this shop, shrunk towards the chain's."""
         state, chain = self.state, self.chain
-        shared = (chain.refunds + 50.0 * REFUND_SHARE) / (chain.sales + 50.0)
-        return (state.refunds_seen + 150.0 * shared) / (state.sales_seen + 150.0)
+        shared = (chain.refunds + CHAIN_SALES * REFUND_SHARE) / (chain.sales + CHAIN_SALES)
+        return (state.refunds_seen + SHOP_SALES * shared) / (state.sales_seen + SHOP_SALES)
+
+    def hourly_sales(self) -> float:
+        """Sales per hour on the whole, open or not, shrunk towards the chain's."""
+        state, chain = self.state, self.chain
+        hourly = (chain.sales + CHAIN_HOURS * HOURLY_SALES) / (chain.hours + CHAIN_HOURS)
+        hours = min(state.hour - state.first, HOURS_KEPT)
+        return (state.sales_seen + SHOP_HOURS * hourly) / (hours + SHOP_HOURS)
 
     def sales_rate(self, hour: int) -> float:
         """Sales expected in `hour` on an ordinary week."""
-        state, chain = self.state, self.chain
-        hourly = (chain.sales + 24.0 * HOURLY_SALES) / (chain.hours + 24.0)
-        hours = min(max(state.hour - state.first, 0), HOURS_REMEMBERED)
-        level = (state.sales_seen + 12.0 * hourly) / (hours + 12.0)
-        days = min((hour - state.first) // 24, 7)
-        if days > 0:
-            same_hour = sum(state.sales[hour % 24 :: 24]) / (UNIT * days)
-            level = (days * same_hour + level) / (days + 1.0)
-        weeks = max((hour - state.first) // SLOTS, 0)
-        return (weeks * state.sales[hour % SLOTS] / UNIT + level) / (weeks + 1.0)
-
-    def daily_sales(self) -> float:
-        """Sales of a usual day."""
         state = self.state
-        hours = min(max(state.hour - state.first, 0), HOURS_REMEMBERED)
-        return 24.0 * (state.sales_seen + state.sales_now + HOURLY_SALES) / (hours + 1.0)
+        level = self.hourly_sales()
+        known = hour - state.first
+        if known >= 24:  # noqa: PLR2004 -- hours of a day
+            days = min(known // 24, 7)
+            level += (self._by_hour_of_day[hour % 24] / UNIT - days * level) / (days + 1.0)
+        if known >= SLOTS:
+            weeks = known // SLOTS
+            level += (state.sales[hour % SLOTS] / UNIT - level) * weeks / (weeks + 1.0)
+        return level
+
+    def refunds_rate(self, hour: int) -> float:
+        """Refunds seen in `hour` on an ordinary week, whatever is sold; 0.0 in the first week."""
+        return self.state.refunds[hour % SLOTS] / UNIT
 
     def rate(self, hour: int) -> float:
-        """Refunds expected in `hour`, given how today's sales go."""
-        state = self.state
-        weeks = max((hour - state.first) // SLOTS, 0)
-        from_sales = self.refund_share() * self.sales_rate(hour)
-        rate = (weeks * state.refunds[hour % SLOTS] / UNIT + 3.0 * from_sales) / (weeks + 3.0)
-        return rate * self.lift()
+        """Refunds expected in `hour`, given how today's sales and the chain's refunds go."""
+        return self._rate(hour, self.sales_rate(hour)) * self.lift()
 
     def lift(self) -> float:
-        """How much livelier than usual the last hours were: sales seen over sales expected."""
-        state = self.state
-        lift = (state.lift_seen + LIFT_PRIOR) / (state.lift_expected + LIFT_PRIOR)
-        return min(max(lift, LIFT_MIN), LIFT_MAX)
+        """How much livelier than usual the last hours were."""
+        state, chain = self.state, self.chain
+        sales = (state.lift_seen + LIFT_SALES) / (state.lift_expected + LIFT_SALES)
+        refunds = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (
+            chain.lift_expected + CHAIN_LIFT_REFUNDS
+        )
+        return min(max(sales, LIFT_MIN), LIFT_MAX) * min(max(refunds, 1.0), CHAIN_LIFT_MAX)
 
     def expected(self, since: Instant, until: Instant) -> float:
-        """Refunds expected between two local instants, at most `PAST_HOURS` back."""
+        """Refunds expected between two local instants, at most a day apart."""
         state = self.state
         total = 0.0
-        last = until // HOUR
-        for hour in range(max(since // HOUR, last - PAST_HOURS + 2), last + 1):
-            part = min(until, (hour + 1) * HOUR) - max(since, hour * HOUR)
-            if state.hour - PAST_HOURS < hour < state.hour:
-                total += state.past[hour % PAST_HOURS] * part / HOUR
+        first, last = since // HOUR, until // HOUR
+        for hour in range(first, last + 1):
+            part = 1.0
+            if hour == first:
+                part -= since % HOUR / HOUR
+            if hour == last:
+                part -= 1.0 - until % HOUR / HOUR
+            if state.hour - PAST_HOURS <= hour < state.hour and hour >= state.first:
+                total += state.past[hour % PAST_HOURS] * part
             else:
-                total += self.rate(hour) * part / HOUR
+                total += self.rate(hour) * part
         return total
 
-    def shape(self, hour: int) -> float:
-        """How well the rate around `hour` is known, in pseudo-observations."""
-        weeks = max((hour - self.state.first) / SLOTS, 0.0)
-        return SHAPE_MAX * (weeks + 0.25) / (weeks + 1.25)
+    def shape(self) -> float:
+        """How well the rates are known, in pseudo-observations."""
+        weeks = (self.state.hour - self.state.first) / SLOTS
+        return SHAPE_YOUNG + (SHAPE_KNOWN - SHAPE_YOUNG) * weeks / (weeks + 1.5)
+
+    def _rate(self, hour: int, sales: float) -> float:
+        state = self.state
+        weeks = max(hour - state.first, 0) // SLOTS
+        seen = weeks * state.refunds[hour % SLOTS] / UNIT
+        return (seen + SALES_WEEKS * self.refund_share() * sales) / (weeks + SALES_WEEKS)
 
     def _learning(self, hour: int) -> float:
-        return max(1.0 / (max((hour - self.state.first) // SLOTS, 0) + 1), LEARNING_MIN)
+        return max(1.0 / (max(hour - self.state.first, 0) // SLOTS + 1), LEARNING_MIN)
+
+    def _add(self, hour: int, sales: int) -> None:
+        self.state.sales[hour % SLOTS] += sales
+        self._by_hour_of_day[hour % 24] += sales
 
     def _close(self, hour: int, sales: int, refunds: float) -> None:
-        """Fold one finished hour into the means (exponentially weighted, first weeks evenly)."""
+        """Fold one finished hour into the means: evenly at first, exponentially later."""
         state, chain = self.state, self.chain
         slot, learning = hour % SLOTS, self._learning(hour)
         usual = self.sales_rate(hour)
-        state.past[hour % PAST_HOURS] = self.rate(hour)
-        state.lift_seen = state.lift_seen * LIFT_MEMORY + sales
-        state.lift_expected = state.lift_expected * LIFT_MEMORY + usual
-        state.sales[slot] += round((sales * UNIT - state.sales[slot]) * learning)
-        state.refunds[slot] += round((refunds * UNIT - state.refunds[slot]) * learning)
-        state.sales_seen = state.sales_seen * REFUND_MEMORY + sales
-        state.refunds_seen = state.refunds_seen * REFUND_MEMORY + refunds
-        chain.hours = chain.hours * REFUND_MEMORY + 1.0
-        chain.sales = chain.sales * REFUND_MEMORY + sales
-        chain.refunds = chain.refunds * REFUND_MEMORY + refunds
+        rate = self._rate(hour, usual) * self.lift()
+        state.past[hour % PAST_HOURS] = rate
+        state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
+        state.lift_expected = state.lift_expected * LIFT_KEEPS + usual
+        if sales or state.sales[slot]:
+            self._add(hour, round((sales * UNIT - state.sales[slot]) * learning))
+        if refunds or state.refunds[slot]:
+            state.refunds[slot] += round((refunds * UNIT - state.refunds[slot]) * learning)
+        state.sales_seen = state.sales_seen * KEEPS + sales
+        state.refunds_seen = state.refunds_seen * KEEPS + refunds
+        chain.hours = chain.hours * KEEPS + 1.0
+        chain.sales = chain.sales * KEEPS + sales
+        chain.refunds = chain.refunds * KEEPS + refunds
+        if hour > chain.hour:
+            kept = CHAIN_LIFT_KEEPS ** min(hour - chain.hour, HOURS_KEPT)
+            chain.lift_seen *= kept
+            chain.lift_expected *= kept
+            chain.hour = hour
+        chain.lift_seen += min(refunds, rate + CHAIN_SURPLUS_MAX)
+        chain.lift_expected += rate

@@ -7,9 +7,13 @@ from math import exp
 import msgspec
 
 from anomaly import pages
-from anomaly.features import WITH_RECEIPT, marks
+from anomaly.features import features
+from anomaly.group import Group
+from anomaly.hypotheses import suspicions
+from anomaly.marks import marks_of
 from anomaly.shop import Shop
 from anomaly.state import (
+    FAMILIES,
     FORMAT,
     GroupState,
     Incident,
@@ -20,25 +24,27 @@ from anomaly.state import (
     encode,
 )
 from anomaly.suspicion import Suspicion
-from anomaly.threshold import PeakThreshold
 from events.instant import DAY, HOUR, MINUTE, Instant
 from events.key_group import key_group
 from events.page import Page, PageStatus
 from events.score import Score
 from events.transaction import Transaction
 
-EVEN_ODDS_NATS = 6.0
-"""Nats of evidence at which a refund's score is one half: fraud is that rare beforehand."""
+EVEN_ODDS_BELOW = 3.0
+"""A score is one half at so many nats below what a page needs, and 0.95 at a page."""
 
 WARM_UP: Instant = 14 * DAY
 WARM_UP_NATS = 5.0
 """What a shop's first refund needs beyond the threshold; it falls to nothing over `WARM_UP`."""
 
 DAMPED_FROM = 0.5
-"""Part of the threshold from which a refund teaches less."""
+"""Part of what a page needs from which a refund teaches less, and keeps an incident open."""
 
 DAMPED_TO = 0.15
-"""What a refund at the threshold still teaches, so that a lasting change is learnt in the end."""
+"""What a refund that would page still teaches."""
+
+DAMPED_FOR: Instant = 7 * DAY
+"""An incident that lasts longer is how things are now: its refunds teach in full again."""
 
 QUIET_DAYS_MAX = 14
 """Days without events that count as quiet ones, at most."""
@@ -79,15 +85,16 @@ class Detector:
     """Scores each refund against its shop, then learns from it, and groups what stands out.
 
     The same transactions in the same order give bit-identical scores and pages, whatever calls of
-    `take_changes` and restarts lie in between. Time is event time. Nothing is done outside memory.
+    `take_changes` and restarts lie in between. Time is event time, and may go back. Nothing is done
+    outside memory.
 
     Args:
         config: the same for the life of the state.
         shops: encoded state by shop, merged from what `take_changes` gave.
-        groups: likewise by key group.
+        groups: likewise by key group; a group that is missing starts anew.
 
     Raises:
-        StateError: bytes of another format.
+        StateError: bytes that this detector cannot go on from.
     """
 
     def __init__(
@@ -98,12 +105,14 @@ class Detector:
     ) -> None:
         self._config = config
         self._version = config.model_version()
-        self._groups = {number: decode_group(data) for number, data in (groups or {}).items()}
+        self._groups = {
+            number: self._make_group(decode_group(data)) for number, data in (groups or {}).items()
+        }
         self._shops: dict[str, Shop] = {}
         for shop_id, data in (shops or {}).items():
             state = decode_shop(data)
             self._shops[shop_id] = Shop(shop_id, state, self._group(state.group))
-        self._changed: dict[str, Shop] = {}
+        self._changed: list[Shop] = []
 
     def observe(self, transaction: Transaction) -> Observation | None:
         """Score `transaction`, then learn from it; None where there is nothing to say."""
@@ -112,150 +121,149 @@ class Detector:
             shop = self._new_shop(transaction)
         if not shop.dirty:
             shop.dirty = True
-            self._changed[transaction.shop_id] = shop
-        state = shop.state
-        at = transaction.occurred_at
-        state.clock = max(state.clock, at)
+            self._changed.append(shop)
+        state, at = shop.state, transaction.occurred_at
+        if at > state.clock:  # noqa: PLR1730 -- a call of max() for every record
+            state.clock = at
         hour = (at + transaction.utc_offset_minutes * MINUTE) // HOUR
         late = hour != state.rate.hour and self._enter(shop, hour)
         if transaction.type == "REFUND":
             return self._refund(shop, transaction, hour, late=late)
         if transaction.type == "SALE":
-            if late:
-                shop.rate.count_sales(hour, 1, late=True)
-            else:
-                state.rate.sales_now += 1
-            shop.sale_amounts.learn(transaction.total)
+            shop.sell(transaction, hour, late=late)
         if state.clock >= state.closes_at:
             return Observation(None, tuple(self._close_quiet(shop)))
         return None
 
     def take_changes(self) -> Changes:
         """The state of the shops and key groups that changed since the last call."""
-        changed, self._changed = self._changed, {}
+        changed, self._changed = self._changed, []
         shops = {}
-        numbers = set()
-        for shop_id, shop in changed.items():
+        for shop in changed:
             shop.dirty = False
-            shops[shop_id] = encode(shop.state)
-            numbers.add(shop.state.group)
-        return Changes(shops, {number: encode(self._group(number)) for number in sorted(numbers)})
+            shops[shop.id] = encode(shop.state)
+        numbers = sorted({shop.state.group for shop in changed})
+        return Changes(shops, {number: encode(self._groups[number].dump()) for number in numbers})
 
-    def _group(self, number: int) -> GroupState:
+    def _make_group(self, state: GroupState) -> Group:
+        return Group(state, self._config.pages_per_shop_week, self._config.seed)
+
+    def _group(self, number: int) -> Group:
         group = self._groups.get(number)
         if group is None:
-            group = self._groups[number] = GroupState(FORMAT)
+            group = self._groups[number] = self._make_group(GroupState(FORMAT))
         return group
 
     def _new_shop(self, transaction: Transaction) -> Shop:
         number = key_group(transaction.shop_id, self._config.key_groups)
-        state = ShopState(FORMAT, number, born=transaction.occurred_at)
-        state.currency = transaction.currency
-        shop = self._shops[transaction.shop_id] = Shop(
-            transaction.shop_id, state, self._group(number)
+        at = transaction.occurred_at
+        state = ShopState(
+            format=FORMAT,
+            group=number,
+            currency=transaction.currency,
+            born=at,
+            clock=at,
+            day=(at + transaction.utc_offset_minutes * MINUTE) // DAY,
         )
+        shop = Shop(transaction.shop_id, state, self._group(number))
+        self._shops[shop.id] = shop
         return shop
 
     def _enter(self, shop: Shop, hour: int) -> bool:
-        """Close the hours (and days) before `hour`; True if `hour` was closed before."""
+        """Close the hours, and the days, before `hour`; True if `hour` itself was closed before."""
         state = shop.state
         late = shop.rate.reach(hour)
-        day = hour // 24
-        if day > state.day:
-            threshold = self._threshold(shop)
-            if state.day >= 0:
-                threshold.update(state.day_score)
-                for _ in range(min(day - state.day - 1, QUIET_DAYS_MAX)):
-                    threshold.update(0.0)
-            state.day = day
-            state.day_score = 0.0
+        days = hour // 24 - state.day
+        if days > 0:
+            shop.next_day(days)
+            for place, family in enumerate(FAMILIES):
+                threshold = shop.group.thresholds[family]
+                threshold.update(state.peaks[place])
+                if days > 1:
+                    threshold.update(0.0, min(days - 1, QUIET_DAYS_MAX))
+                state.peaks[place] = 0.0
+            state.day += days
         return late
-
-    def _threshold(self, shop: Shop) -> PeakThreshold:
-        return PeakThreshold(self._config.pages_per_shop_week, shop.group)
 
     def _refund(
         self, shop: Shop, transaction: Transaction, hour: int, *, late: bool
     ) -> Observation:
+        """Score, page, learn: in this order."""
         state = shop.state
         refund = Recent(
             at=transaction.occurred_at,
-            total=transaction.total,
+            total=transaction.total if transaction.currency == state.currency else 0,
             id=transaction.transaction_id,
             cashier=transaction.cashier_id,
             card=transaction.card_token,
-            marks=marks(transaction, out_of_hours=False),
-            incident="",
+            marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late)),
         )
-        shop.remember(refund)
-        found = shop.suspicions(refund, transaction.utc_offset_minutes * MINUTE)
-        worst = found[0]
-        value = 1.0 / (1.0 + exp(min(EVEN_ODDS_NATS - worst.nats, 700.0)))
         told = self._close_quiet(shop)
-        told += self._page(shop, refund, found, value)
-        state.day_score = max(state.day_score, worst.nats)
-        self._learn(shop, transaction, refund, hour, worst.nats, late=late)
+        shop.remember(refund)
+        seen = features(shop, transaction, refund, hour)
+        pattern = shop.group.forest.score_one(seen)
+        found = suspicions(shop, transaction, refund)
+        for suspicion in found:
+            suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
+        young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0) * WARM_UP_NATS
+        beyond = [(self._beyond(shop, one) - young, one) for one in found]
+        excess, worst = max(beyond, key=lambda one: one[0])
+        value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
+        told += self._page(shop, refund, beyond, value)
+        for suspicion in found:
+            place = FAMILIES.index(suspicion.family)
+            state.peaks[place] = max(state.peaks[place], suspicion.nats)
+        weight = self._weight(shop, refund, excess, worst.nats - excess)
+        shop.learn(transaction, refund, hour, weight, late=late)
+        shop.group.learn(seen)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
-    def _learn(
+    def _beyond(self, shop: Shop, suspicion: Suspicion) -> float:
+        return suspicion.nats - shop.group.thresholds[suspicion.family].get()
+
+    def _weight(self, shop: Shop, refund: Recent, excess: float, needed: float) -> float:
+        """How much a refund teaches: an anomaly does not teach that it is normal."""
+        for incident in shop.state.incidents:
+            if incident.page_id == refund.incident:
+                lasting = shop.state.clock - incident.opened_at > DAMPED_FOR
+                return 1.0 if lasting else DAMPED_TO
+        part = 1.0 + excess / ((1.0 - DAMPED_FROM) * needed)
+        return 1.0 - (1.0 - DAMPED_TO) * min(max(part, 0.0), 1.0)
+
+    def _page(
         self,
         shop: Shop,
-        transaction: Transaction,
         refund: Recent,
-        hour: int,
-        nats: float,
-        *,
-        late: bool,
-    ) -> None:
-        """Learn less from what stands out: an anomaly does not teach that it is normal."""
-        excess = nats / self._threshold(shop).get() - DAMPED_FROM
-        weight = 1.0 - (1.0 - DAMPED_TO) * min(max(excess / (1.0 - DAMPED_FROM), 0.0), 1.0)
-        if refund.incident:
-            weight = DAMPED_TO
-        shop.rate.count_refunds(hour, weight, late=late)
-        shop.refund_amounts.learn(transaction.total, weight)
-        if refund.marks & WITH_RECEIPT:
-            shop.state.marked[0] += weight
-
-    def _page(self, shop: Shop, refund: Recent, found: list[Suspicion], value: float) -> list[Page]:
-        """Join the refund to its incident, or open one if it passes the threshold."""
-        state, worst = shop.state, found[0]
-        needed = self._threshold(shop).get()
-        young = 1.0 - (state.clock - state.born) / WARM_UP
-        if young > 0.0:
-            needed += WARM_UP_NATS * young
-        passes = worst.nats >= needed
-        incident = pages.find(state, refund, found, DAMPED_FROM * needed)
+        beyond: list[tuple[float, Suspicion]],
+        value: float,
+    ) -> list[Page]:
+        """Join the refund to its incident, or open one if something passes its threshold."""
+        state = shop.state
+        going_on = [
+            one for excess, one in beyond if excess >= (DAMPED_FROM - 1.0) * (one.nats - excess)
+        ]
+        incident = pages.find(state, refund, going_on)
         if incident is not None:
-            if passes or worst.nats >= DAMPED_FROM * needed:
-                incident.alive_at = state.clock
-                pages.schedule(state)
-            pages.join(incident, refund, float(refund.total))
+            pages.join(incident, refund)
             incident.score = max(incident.score, value)
-            if not pages.has_grown(incident):
-                return []
-            return [self._tell(shop, incident, "updated")]
-        if not passes:
+            pages.keep_alive(state, incident, going_on)
+            return [self._tell(shop, incident, "updated")] if pages.has_grown(incident) else []
+        excess, worst = max(beyond, key=lambda one: one[0])
+        if excess < 0.0:
             return []
         told = []
-        room = pages.overflow(state)
+        room = pages.room(state)
         if room is not None:
-            state.incidents.remove(room)
             told.append(self._tell(shop, room, "closed"))
-        incident = pages.open_incident(state, shop.id, refund, worst, value)
-        incident.receipts_known = state.marked[0] > 0.0
-        pages.schedule(state)
+        incident = pages.open_incident(shop, refund, worst, value)
         told.append(self._tell(shop, incident, "open"))
         return told
 
     def _close_quiet(self, shop: Shop) -> list[Page]:
         if shop.state.clock < shop.state.closes_at:
             return []
-        return [self._tell(shop, incident, "closed") for incident in pages.end_of_quiet(shop.state)]
+        ended = pages.take_ended(shop.state)
+        return [self._tell(shop, incident, "closed") for incident in ended]
 
     def _tell(self, shop: Shop, incident: Incident, status: PageStatus) -> Page:
-        incident.severity = max(
-            incident.severity,
-            pages.severity(incident, shop.usual_sale(), shop.usual_refunds()),
-        )
-        return pages.told(incident, status, shop.id, shop.state, self._version)
+        return pages.told(shop, incident, status, self._version)

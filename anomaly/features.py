@@ -1,23 +1,40 @@
-"""What one refund says about itself, as bits that are kept with it."""
+"""A refund as the forest sees it: seven numbers within 0..1, told in the shop's own terms."""
 
+from math import exp, log
+
+from anomaly.shop import Shop
+from anomaly.state import Recent
+from events.instant import HOUR
 from events.transaction import Transaction
 
-WITH_RECEIPT = 1
-UNDER_LIMIT = 2
-OUT_OF_HOURS = 4
-
-UNDER_LIMIT_FROM = 0.88
-"""A refund of at least this part of the approval limit, and not above it, lies just under it."""
+BARE_SHARE_MAX = 0.98
+"""Where more refunds than this have no receipt, receipts are simply not sent."""
 
 
-def marks(transaction: Transaction, *, out_of_hours: bool) -> int:
-    """The bits of one refund."""
-    bits = 0
-    if transaction.original_transaction_id is not None:
-        bits |= WITH_RECEIPT
-    limit = transaction.approval_limit
-    if limit is not None and UNDER_LIMIT_FROM * limit <= transaction.total <= limit:
-        bits |= UNDER_LIMIT
-    if out_of_hours:
-        bits |= OUT_OF_HOURS
-    return bits
+def features(shop: Shop, transaction: Transaction, refund: Recent, hour: int) -> dict[str, float]:
+    """The features of `refund`, the newest that `shop` remembers; what is not known is absent.
+
+    amount: its size among the shop's; again: earlier refunds of the card; bare: without receipt;
+    haste: how soon after the last refund; limit: its part of the approval limit; part: the
+    cashier's part of the last day's refunds; quiet: how little is sold at this hour.
+    """
+    mean, deviation, _ = shop.refund_amounts.usual()
+    size = (log(max(refund.total, 1)) - mean) / deviation
+    average = shop.rate.hourly_sales()
+    found = {
+        "amount": 1.0 / (1.0 + exp(-max(min(size, 30.0), -30.0))),
+        "quiet": average / (average + shop.rate.sales_rate(hour)),
+    }
+    if refund.card is not None:
+        found["again"] = 1.0 - exp(-0.5 * shop.cards.count(refund.card, refund.at))
+    if shop.marks.share(0) < BARE_SHARE_MAX:
+        found["bare"] = float(refund.marks & 1)
+    if transaction.approval_limit:
+        found["limit"] = min(refund.total / transaction.approval_limit, 1.0)
+    recent = shop.state.recent
+    if len(recent) > 1:
+        found["haste"] = exp(-max(refund.at - recent[-2].at, 0) / HOUR)
+    if refund.cashier is not None:
+        mine = sum(one.cashier == refund.cashier for one in recent)
+        found["part"] = mine / len(recent)
+    return found

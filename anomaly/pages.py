@@ -2,14 +2,21 @@
 
 from hashlib import blake2b
 
-from anomaly.features import WITH_RECEIPT
+from anomaly.marks import WITHOUT_RECEIPT
+from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent, ShopState
 from anomaly.suspicion import Suspicion
 from anomaly.words import sentence
 from events.instant import DAY, Instant
 from events.page import EVIDENCE_MAX, Entity, Page, PageStatus
 
-QUIET: Instant = DAY
+QUIET: dict[str, Instant] = {
+    "volume": DAY,
+    "amount": DAY,
+    "receipt": DAY,
+    "cashier": 2 * DAY,
+    "card": 3 * DAY,
+}
 """An incident has ended after so long, in event time of its shop, without a new sign."""
 
 GROWTH = 1.6
@@ -28,79 +35,99 @@ def page_id(shop_id: str, reason: str, entity_id: str, first: str) -> str:
     return "p-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
-def find(shop: ShopState, refund: Recent, found: list[Suspicion], nats: float) -> Incident | None:
+def find(state: ShopState, refund: Recent, going_on: list[Suspicion]) -> Incident | None:
     """The open incident that `refund` is part of.
 
-    One of its cashier or card; or one that its suspicions, of at least `nats`, go on from.
+    One about its cashier or card; one that a suspicion of it goes on from; or one most of whose
+    refunds are by the cashier whom it casts suspicion on: the same thing seen from two sides.
     """
-    for incident in shop.incidents:
+    for incident in state.incidents:
         kind, entity = incident.entity_kind, incident.entity_id
         if (kind, entity) in (("cashier", refund.cashier), ("card", refund.card)):
             return incident
-        for suspicion in found:
-            if (
-                suspicion.nats >= nats
-                and suspicion.reason == incident.reason
-                and suspicion.window == incident.window
-                and suspicion.entity_id == entity
-            ):
-                return incident
+    for incident in state.incidents:
+        for one in going_on:
+            if one.family == incident.reason and one.entity_id == incident.entity_id:
+                if one.window == incident.window:
+                    return incident
+            elif one.family != "amount" and incident.reason != "amount":
+                mine = incident.cashiers.get(refund.cashier or "", 0)
+                if one.entity_kind == "shop" or 2 * mine >= incident.refunds:
+                    return incident
     return None
 
 
-def open_incident(
-    shop: ShopState, shop_id: str, refund: Recent, suspicion: Suspicion, score: float
-) -> Incident:
-    """A new incident, noted in the shop. The caller made room (`INCIDENTS_MAX`)."""
-    first = suspicion.refunds[0]
+def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float) -> Incident:
+    """A new incident, noted in the shop; its refunds count towards no other."""
+    state = shop.state
+    members = [one for one in suspicion.refunds if not one.incident]
+    first = members[0]
     incident = Incident(
-        page_id=page_id(shop_id, suspicion.reason, suspicion.entity_id, first.id),
-        reason=suspicion.reason,
+        page_id=page_id(shop.id, suspicion.family, suspicion.entity_id, first.id),
+        reason=suspicion.family,
         entity_kind=suspicion.entity_kind,
         entity_id=suspicion.entity_id,
-        currency=shop.currency,
+        currency=state.currency,
         opened_at=refund.at,
         first_at=first.at,
         last_at=first.at,
-        alive_at=shop.clock,
+        alive_at=state.clock,
         window=suspicion.window,
         after=refund.id,
         observed=suspicion.observed,
         expected=suspicion.expected,
         usual=suspicion.usual,
         score=score,
+        receipts_known=shop.receipts_known(),
     )
-    for member in suspicion.refunds:
-        if member.incident:
-            continue
-        join(incident, member, float(member.total))
-    shop.incidents.append(incident)
+    state.incidents.append(incident)
+    schedule(state)
+    for member in members:
+        join(incident, member)
+    told = {member.id for member in members}
+    for one in state.recent:
+        if one.id in told:
+            one.incident = incident.page_id
+    for member in members:
+        shop.forgive(member)
     return incident
 
 
-def overflow(shop: ShopState) -> Incident | None:
-    """The incident that has to be closed before another can be opened: the quietest."""
-    if len(shop.incidents) < INCIDENTS_MAX:
+def room(state: ShopState) -> Incident | None:
+    """The incident that has to be closed before another is opened, taken off: the quietest."""
+    if len(state.incidents) < INCIDENTS_MAX:
         return None
-    return min(shop.incidents, key=lambda incident: incident.alive_at)
+    quietest = min(state.incidents, key=lambda incident: incident.alive_at)
+    state.incidents.remove(quietest)
+    return quietest
 
 
-def join(incident: Incident, refund: Recent, weight: float) -> None:
-    """Count `refund` in `incident`; the weightiest stay as evidence."""
+def join(incident: Incident, refund: Recent) -> None:
+    """Count `refund` in `incident`; the largest stay as evidence."""
     refund.incident = incident.page_id
     incident.refunds += 1
     incident.refunded += refund.total
     incident.first_at = min(incident.first_at, refund.at)
     incident.last_at = max(incident.last_at, refund.at)
-    incident.with_receipt += refund.marks & WITH_RECEIPT
+    incident.with_receipt += not refund.marks & WITHOUT_RECEIPT
     cashiers = incident.cashiers
     if refund.cashier is not None and (
         refund.cashier in cashiers or len(cashiers) < CASHIERS_TOLD_MAX
     ):
         cashiers[refund.cashier] = cashiers.get(refund.cashier, 0) + 1
-    incident.evidence.append((weight, refund.id))
+    incident.evidence.append((float(refund.total), refund.id))
     incident.evidence.sort(key=lambda one: -one[0])
     del incident.evidence[EVIDENCE_MAX:]
+
+
+def keep_alive(state: ShopState, incident: Incident, going_on: list[Suspicion]) -> None:
+    """Note that `incident` goes on, if anything about its entity does."""
+    for one in going_on:
+        if one.entity_id == incident.entity_id:
+            incident.alive_at = state.clock
+            if one.window == incident.window:
+                incident.observed, incident.expected = one.observed, one.expected
+    schedule(state)
 
 
 def has_grown(incident: Incident) -> bool:
@@ -111,17 +138,17 @@ def has_grown(incident: Incident) -> bool:
     )
 
 
-def end_of_quiet(shop: ShopState) -> list[Incident]:
-    """The incidents that have been quiet for long enough; they are taken off the shop."""
-    ended = [one for one in shop.incidents if shop.clock >= one.alive_at + QUIET]
-    shop.incidents = [one for one in shop.incidents if shop.clock < one.alive_at + QUIET]
-    schedule(shop)
+def take_ended(state: ShopState) -> list[Incident]:
+    """The incidents that have been quiet for long enough, taken off."""
+    ended = [one for one in state.incidents if state.clock >= _ends(one)]
+    state.incidents = [one for one in state.incidents if state.clock < _ends(one)]
+    schedule(state)
     return ended
 
 
-def schedule(shop: ShopState) -> None:
+def schedule(state: ShopState) -> None:
     """Note when the next incident would end, so that a sale costs one comparison."""
-    shop.closes_at = min((one.alive_at + QUIET for one in shop.incidents), default=NEVER)
+    state.closes_at = min(map(_ends, state.incidents), default=NEVER)
 
 
 def severity(incident: Incident, usual_sale: float, refunded_daily: float) -> int:
@@ -137,10 +164,11 @@ def severity(incident: Incident, usual_sale: float, refunded_daily: float) -> in
     )
 
 
-def told(
-    incident: Incident, status: PageStatus, shop_id: str, shop: ShopState, model_version: str
-) -> Page:
+def told(shop: Shop, incident: Incident, status: PageStatus, model_version: str) -> Page:
     """The page as it is told now; the incident notes what was told."""
+    incident.severity = max(
+        incident.severity, severity(incident, shop.usual_sale(), shop.usual_refunds())
+    )
     revision = incident.revision
     incident.revision += 1
     incident.told_refunds = incident.refunds
@@ -149,9 +177,9 @@ def told(
         page_id=incident.page_id,
         status=status,
         revision=revision,
-        shop_id=shop_id,
+        shop_id=shop.id,
         opened_at=incident.opened_at,
-        updated_at=shop.clock,
+        updated_at=shop.state.clock,
         reason=incident.reason,
         entity=Entity(kind=incident.entity_kind, id=incident.entity_id),
         severity=incident.severity,
@@ -164,5 +192,9 @@ def told(
         currency=incident.currency,
         score=incident.score,
         model_version=model_version,
-        summary=sentence(incident, shop_id),
+        summary=sentence(incident, shop.id),
     )
+
+
+def _ends(incident: Incident) -> Instant:
+    return incident.alive_at + QUIET[incident.reason]

@@ -1,39 +1,111 @@
-"""One shop: its estimators over its state, and what it suspects of a refund."""
+"""One shop: its estimators over its state, and how they learn."""
 
-from math import exp
+from math import exp, sqrt
+
+from msgspec.structs import replace
 
 from anomaly.amounts import LogAmounts
 from anomaly.baseline import HourOfWeek
-from anomaly.state import RECENT_MAX, GroupState, Recent, ShopState
-from anomaly.surprise import surprise_of_count
-from anomaly.suspicion import Suspicion
-from anomaly.words import money, number, weekday_hour
-from events.instant import DAY, HOUR, Instant
-
-WINDOWS: tuple[Instant, ...] = (2 * HOUR, DAY)
-"""How far back a shop's refunds are counted against what is usual, in event time."""
+from anomaly.cashiers import Cashiers
+from anomaly.group import Group
+from anomaly.marks import MarkShares
+from anomaly.repeats import Repeats
+from anomaly.state import (
+    CARDS_MAX,
+    DAYS_MAX,
+    LARGE_SALES_MAX,
+    RECEIPTS_MAX,
+    RECENT_MAX,
+    Recent,
+    ShopState,
+)
+from events.instant import DAY, Instant
+from events.transaction import Transaction
 
 RECENT_FOR: Instant = DAY
-VOLUME_MIN = 4
-"""Fewer refunds than these are no volume, however quiet the shop."""
+
+CLOSED_BELOW = 0.04
+"""An hour is closed if it has less than this part of the shop's average sales per hour."""
+
+CLOSED_KNOWN_HOURS = 200
+"""Hours after which a shop's opening hours are known: a week, and a day to be sure."""
+
+LARGE_DEVIATIONS = 2.5
+"""A sale so far above the usual is remembered, so that its return is no surprise."""
+
+LARGE_SALES_MIN = 30.0
+"""Sales before which none is called large."""
+
+RETURN_WEIGHT = 0.3
+"""What the amount of a refund says when it returns a large sale, receipt in hand."""
 
 
 class Shop:
-    """The estimators of one shop. `state` is all that is kept."""
+    """The estimators of one shop. All that is kept is in `state`."""
 
-    __slots__ = ("dirty", "group", "id", "rate", "refund_amounts", "sale_amounts", "state")
+    __slots__ = (
+        "cards",
+        "cashiers",
+        "dirty",
+        "group",
+        "id",
+        "marks",
+        "rate",
+        "receipts",
+        "refund_amounts",
+        "sale_amounts",
+        "state",
+    )
 
-    def __init__(self, shop_id: str, state: ShopState, group: GroupState) -> None:
+    def __init__(self, shop_id: str, state: ShopState, group: Group) -> None:
         self.id = shop_id
         self.state = state
         self.group = group
         self.dirty = False
-        self.rate = HourOfWeek(group)
-        self.rate.state = state.rate
+        self.rate = HourOfWeek(group.state)
+        self.rate.restore(state.rate)
         self.sale_amounts = LogAmounts(memory=4000.0)
         self.sale_amounts.state = state.sale_amounts
         self.refund_amounts = LogAmounts(memory=1000.0, prior=self.sale_amounts)
         self.refund_amounts.state = state.refund_amounts
+        self.marks = MarkShares()
+        self.marks.state = state.marks
+        self.cashiers = Cashiers()
+        self.cashiers.state = state.cashiers
+        self.cards = Repeats(CARDS_MAX)
+        self.cards.state = state.cards
+        self.receipts = Repeats(RECEIPTS_MAX, usual=0.03)
+        self.receipts.state = state.receipts
+
+    def sell(self, transaction: Transaction, hour: int, *, late: bool) -> None:
+        """Learn from a sale. This is the hot path: 24 of 25 records come here."""
+        state, total = self.state, transaction.total
+        if late:
+            self.rate.count(hour, 1, 0.0, late=True)
+        else:
+            state.rate.sales_now += 1
+            state.sales_today += 1
+        cashier = transaction.cashier_id
+        if cashier is not None:
+            one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
+            one.today += 1
+        if transaction.currency == state.currency:
+            amounts = state.sale_amounts
+            if total > amounts.largest or (total >= amounts.large and amounts.n >= LARGE_SALES_MIN):
+                self._remember_large(transaction)
+            self.sale_amounts.learn(total)
+
+    def next_day(self, days: int) -> None:
+        """Let `days` go by on the shop's own calendar."""
+        state = self.state
+        self.cashiers.next_day(days, self.rate.refund_share())
+        expected = self.rate.refund_share() * self.rate.hourly_sales() * 24.0
+        expected *= self.rate.lift()
+        state.days.append((state.refunds_today, expected))
+        state.days.extend([(0.0, 0.0)] * min(days - 1, DAYS_MAX))
+        del state.days[:-DAYS_MAX]
+        state.sales_today = 0
+        state.refunds_today = 0.0
 
     def remember(self, refund: Recent) -> None:
         """Keep `refund` for a day of the shop's clock, among `RECENT_MAX` at most."""
@@ -45,70 +117,71 @@ class Shop:
             self.state.recent = recent
         recent.append(refund)
 
-    def suspicions(self, refund: Recent, offset: Instant) -> list[Suspicion]:
-        """What `refund`, the newest remembered, may be a sign of; the strongest first."""
-        found = [self._of_amount(refund)]
-        found.extend(self._of_volume(refund, offset, window) for window in WINDOWS)
-        found.sort(key=lambda suspicion: -suspicion.nats)
-        return found
+    def learn(
+        self, transaction: Transaction, refund: Recent, hour: int, weight: float, *, late: bool
+    ) -> None:
+        """Learn from a refund, `weight` of it as usual; what suspicions gather counts in full."""
+        state = self.state
+        self.rate.count(hour, 0, weight, late=late)
+        if transaction.currency == state.currency:
+            self.refund_amounts.learn(refund.total, weight)
+        self.marks.learn_one({"marks": refund.marks, "weight": weight})
+        kept = replace(refund, card=None)
+        told = bool(refund.incident)
+        if not told:
+            state.refunds_today += 1.0
+        learnt = {"at": refund.at, "weight": weight, "refund": None if told else kept}
+        self.cards.learn_one({"key": refund.card, **learnt})
+        self.receipts.learn_one({"key": transaction.original_transaction_id, **learnt})
+        if not told:
+            self.cashiers.learn_one({"cashier": refund.cashier, "weight": weight, "refund": kept})
+
+    def forgive(self, refund: Recent) -> None:
+        """Take `refund` out of all that gathers: it has been told."""
+        self.cashiers.forgive(refund)
+        if refund.card is not None:
+            self.cards.forget(refund.card)
+        state = self.state
+        state.refunds_today = max(state.refunds_today - 1.0, 0.0)
+
+    def out_of_hours(self, hour: int, *, late: bool) -> bool:
+        """Whether the shop is closed in `hour`, as far as is known, and nothing is sold."""
+        rate = self.rate
+        state = rate.state
+        if late or state.sales_now or state.hour - state.first < CLOSED_KNOWN_HOURS:
+            return False
+        closed = CLOSED_BELOW * rate.hourly_sales()
+        return all(rate.sales_rate(one) < closed for one in (hour, hour - 1)) and (
+            rate.refunds_rate(hour) < closed
+        )
+
+    def returns_large_sale(self, transaction: Transaction) -> bool:
+        """Whether this refund gives back a large sale that is remembered, or a part of it."""
+        sale = self.state.large_sales.get(transaction.original_transaction_id or "")
+        return sale is not None and transaction.total <= sale
 
     def usual_sale(self) -> float:
-        """The typical amount of a sale (a refund where no sale was seen), minor units."""
+        """The typical amount of a sale, or of a refund where no sale was seen; minor units."""
         known = self.sale_amounts if self.state.sale_amounts.n > 0.0 else self.refund_amounts
         return exp(known.state.mean)
 
     def usual_refunds(self) -> float:
         """Money that goes back on a usual day, minor units."""
         mean, deviation, _ = self.refund_amounts.usual()
-        daily = self.rate.refund_share() * self.rate.daily_sales()
-        return daily * exp(mean + 0.5 * deviation * deviation)
+        daily = self.rate.refund_share() * self.rate.hourly_sales() * 24.0
+        return daily * exp(min(mean + 0.5 * deviation * deviation, 40.0))
 
-    def _of_amount(self, refund: Recent) -> Suspicion:
-        mean, _, _ = self.refund_amounts.usual()
-        nats = self.refund_amounts.score_one({"amount": refund.total})
-        usual = money(exp(mean), self.state.currency)
-        return Suspicion(
-            reason="amount",
-            entity_kind="shop",
-            entity_id=self.id,
-            nats=nats,
-            observed=float(refund.total),
-            expected=exp(mean),
-            parts=[("amount", nats, exp(mean), float(refund.total), "minor units")],
-            refunds=[refund],
-            usual=f"a usual refund is {usual}",
-            window=0,
-        )
+    def receipts_known(self) -> bool:
+        """Whether this source says which refunds have a receipt."""
+        marks = self.state.marks
+        return marks.n > marks.counts[0]
 
-    def _of_volume(self, refund: Recent, offset: Instant, window: Instant) -> Suspicion:
-        since = refund.at - window
-        own = {""} | {
-            incident.page_id
-            for incident in self.state.incidents
-            if incident.reason == "volume" and incident.window == window
-        }
-        refunds = [
-            one for one in self.state.recent if since < one.at <= refund.at and one.incident in own
-        ]
-        local = refund.at + offset
-        hour = local // HOUR
-        expected = self.rate.expected(local - window, local)
-        nats = 0.0
-        if len(refunds) >= VOLUME_MIN:
-            nats = surprise_of_count(float(len(refunds)), expected, self.rate.shape(hour))
-        if window > HOUR * 2:
-            usual = f"usual for a day is {number(expected)}"
-        else:
-            usual = f"usual for {weekday_hour(hour)} is {number(self.rate.rate(hour))}"
-        return Suspicion(
-            reason="volume",
-            entity_kind="shop",
-            entity_id=self.id,
-            nats=nats,
-            observed=float(len(refunds)),
-            expected=expected,
-            parts=[("volume", nats, expected, float(len(refunds)), "refunds")],
-            refunds=refunds,
-            usual=usual,
-            window=window,
-        )
+    def _remember_large(self, transaction: Transaction) -> None:
+        """Note a large sale; of too many the oldest goes."""
+        amounts = self.state.sale_amounts
+        sales = self.state.large_sales
+        sales[transaction.transaction_id] = transaction.total
+        if len(sales) > LARGE_SALES_MAX:
+            del sales[next(iter(sales))]
+        deviation = sqrt(amounts.squares / amounts.n) if amounts.n >= LARGE_SALES_MIN else 0.0
+        amounts.large = int(exp(min(amounts.mean + LARGE_DEVIATIONS * deviation, 40.0)))

@@ -1,75 +1,94 @@
 """What the detector remembers, as plain values that go to bytes and back without loss.
 
 Everything is bounded; the maxima stand here. Encoded as MessagePack (floats keep all 64 bits, maps
-keep their order), so that a restored detector goes on bit for bit. Each value starts with `FORMAT`.
+keep their order), so that a restored detector goes on bit for bit.
 """
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from events.instant import Instant
 
-FORMAT = 1
-"""Version of the encoded state; a change of any struct below needs a new one."""
+FORMAT: Final = 1
+"""Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
-SLOTS = 168
+SLOTS: Final = 168
 """Hours of a week."""
 
-PAST_HOURS = 26
+PAST_HOURS: Final = 26
 """Hours whose expected refunds are kept, so that a window of a day can be summed."""
 
-RECENT_MAX = 64
+DAYS_MAX: Final = 7
+"""Days whose refunds are kept, counted and expected."""
+
+RECENT_MAX: Final = 64
 """Refunds of the last day that a shop remembers one by one."""
 
-CASHIERS_MAX = 40
-CARDS_MAX = 48
-RECEIPTS_MAX = 32
-LARGE_SALES_MAX = 12
-TRAIL_MAX = 12
-"""Refunds that a slowly growing suspicion remembers, to be shown as evidence."""
+CASHIERS_MAX: Final = 40
+CARDS_MAX: Final = 48
+RECEIPTS_MAX: Final = 24
+LARGE_SALES_MAX: Final = 12
 
-CASHIERS_TOLD_MAX = 8
+TRAIL_MAX: Final = 8
+"""Refunds that a cashier, card or receipt remembers beyond a day, to be shown as evidence."""
+
+CASHIERS_TOLD_MAX: Final = 8
 """Cashiers that one incident counts by name."""
 
-INCIDENTS_MAX = 6
+INCIDENTS_MAX: Final = 6
 """Incidents that one shop can have open at once; the quietest makes room."""
 
-NEVER: Instant = 2**62
+FAMILIES: Final = ("volume", "amount", "cashier", "card", "receipt")
+"""What a suspicion, and so a page, can be about."""
+
+NEVER: Final[Instant] = 2**62
 """An instant that no event reaches (the year 148,000)."""
 
 
 class StateError(ValueError):
-    """Bytes that are not a state of this format."""
+    """Bytes that are not a state that this detector can go on from."""
 
 
 class RateState(msgspec.Struct, array_like=True):
-    """Sales and refunds by local hour of the week; counts in ten-thousandths, to stay small."""
+    """Sales and refunds by local hour of the week, in ten-thousandths, which keeps them short."""
 
     hour: int = 0
     first: int = 0
+    hours: int = 0
     sales_now: int = 0
     refunds_now: float = 0.0
-    hours: int = 0
     sales_seen: float = 0.0
     refunds_seen: float = 0.0
+    lift_seen: float = 0.0
+    lift_expected: float = 0.0
     sales: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
     refunds: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
     past: list[float] = msgspec.field(default_factory=lambda: [0.0] * PAST_HOURS)
-    lift_seen: float = 0.0
-    lift_expected: float = 0.0
 
 
 class AmountState(msgspec.Struct, array_like=True):
-    """Weight, mean and squared deviations of log amounts."""
+    """Weight, mean and squared deviations of log amounts.
+
+    In minor units: the largest seen, and from where on one is large.
+    """
 
     n: float = 0.0
     mean: float = 0.0
     squares: float = 0.0
+    largest: int = 0
+    large: int = 0
+
+
+class MarkState(msgspec.Struct, array_like=True):
+    """Refunds, and those that carry each mark; they fade together."""
+
+    n: float = 0.0
+    counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
 
 
 class Recent(msgspec.Struct, array_like=True, gc=False):
-    """One refund of the last day; `marks` as in features.py, `incident` a page id or empty."""
+    """One refund as it is remembered; `marks` as in marks.py, `incident` a page id or empty."""
 
     at: Instant
     total: int
@@ -77,7 +96,36 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     cashier: str | None
     card: str | None
     marks: int
-    incident: str
+    incident: str = ""
+
+
+class CashierState(msgspec.Struct, array_like=True):
+    """One cashier: how busy, what share of refunds is usual, and what has gathered lately."""
+
+    today: int = 0
+    sales: float = 0.0
+    usual_sales: float = 0.0
+    usual_refunds: float = 0.0
+    refunds: float = 0.0
+    expected: float = 0.0
+    marked: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
+    trail: list[Recent] = msgspec.field(default_factory=list)
+
+
+class RepeatState(msgspec.Struct, array_like=True):
+    """One card or receipt that refunds went to."""
+
+    n: float
+    at: Instant
+    trail: list[Recent]
+
+
+class RepeatsState(msgspec.Struct, array_like=True):
+    """The cards, or receipts, of a shop's refunds by hash, and how usual coming back is."""
+
+    refunds: float = 0.0
+    again: float = 0.0
+    seen: dict[int, RepeatState] = msgspec.field(default_factory=dict)
 
 
 class Incident(msgspec.Struct, array_like=True):
@@ -100,6 +148,7 @@ class Incident(msgspec.Struct, array_like=True):
     usual: str
     """What the summary says was usual, as it was at opening."""
     score: float
+    receipts_known: bool
     severity: int = 1
     revision: int = 0
     refunds: int = 0
@@ -107,7 +156,6 @@ class Incident(msgspec.Struct, array_like=True):
     told_refunds: int = 0
     told_refunded: int = 0
     with_receipt: int = 0
-    receipts_known: bool = False
     cashiers: dict[str, int] = msgspec.field(default_factory=dict)
     evidence: list[tuple[float, str]] = msgspec.field(default_factory=list)
     """Weight and transaction id, worst first."""
@@ -118,32 +166,67 @@ class ShopState(msgspec.Struct, array_like=True):
 
     format: int
     group: int
-    clock: Instant = -NEVER
-    born: Instant = NEVER
-    day: int = -NEVER
-    day_score: float = 0.0
-    currency: str = ""
+    currency: str
+    born: Instant
+    clock: Instant
+    day: int
     closes_at: Instant = NEVER
+    sales_today: int = 0
+    refunds_today: float = 0.0
+    peaks: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(FAMILIES))
+    """The strongest suspicion of the day in each family, nats."""
+    days: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    """Refunds of the last days: counted, expected."""
     rate: RateState = msgspec.field(default_factory=RateState)
     sale_amounts: AmountState = msgspec.field(default_factory=AmountState)
     refund_amounts: AmountState = msgspec.field(default_factory=AmountState)
-    refunds: float = 0.0
-    marked: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
-    """Of `refunds`, those with a receipt, just under the limit, out of hours; decaying together."""
+    marks: MarkState = msgspec.field(default_factory=MarkState)
+    cashiers: dict[str, CashierState] = msgspec.field(default_factory=dict)
+    cards: RepeatsState = msgspec.field(default_factory=RepeatsState)
+    receipts: RepeatsState = msgspec.field(default_factory=RepeatsState)
+    large_sales: dict[str, int] = msgspec.field(default_factory=dict)
     recent: list[Recent] = msgspec.field(default_factory=list)
     incidents: list[Incident] = msgspec.field(default_factory=list)
+
+
+class PeaksState(msgspec.Struct, array_like=True):
+    """A histogram of the daily peaks of one family, and the threshold that follows from it."""
+
+    seen: int = 0
+    level: float = 0.0
+    counts: list[int] = msgspec.field(default_factory=list)
+
+
+class ForestState(msgspec.Struct, array_like=True):
+    """The masses of a forest (its trees are grown again from the seed), and its usual scores."""
+
+    counter: int = 0
+    first_window: bool = True
+    masses: bytes = b""
+    golden: list[float] = msgspec.field(default_factory=list)
+    """Scores of fixed probes; a restored forest has to give the same."""
+    scores: list[int] = msgspec.field(default_factory=list)
 
 
 class GroupState(msgspec.Struct, array_like=True):
     """What the shops of one key group share."""
 
     format: int
+    hours: float = 0.0
     sales: float = 0.0
     refunds: float = 0.0
-    hours: float = 0.0
-    peaks: list[float] = msgspec.field(default_factory=list)
-    peaks_seen: float = 0.0
-    threshold: float = 0.0
+    hour: int = 0
+    lift_seen: float = 0.0
+    lift_expected: float = 0.0
+    peaks: dict[str, PeaksState] = msgspec.field(default_factory=dict)
+    forest: ForestState = msgspec.field(default_factory=ForestState)
+
+
+State = TypeVar("State", ShopState, GroupState)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_SHOPS = msgspec.msgpack.Decoder(ShopState)
+_GROUPS = msgspec.msgpack.Decoder(GroupState)
 
 
 def encode(state: ShopState | GroupState) -> bytes:
@@ -167,13 +250,6 @@ def decode_group(data: bytes) -> GroupState:
         StateError: other bytes, or another format.
     """
     return _checked(data, _GROUPS)
-
-
-State = TypeVar("State", ShopState, GroupState)
-
-_ENCODER = msgspec.msgpack.Encoder()
-_SHOPS = msgspec.msgpack.Decoder(ShopState)
-_GROUPS = msgspec.msgpack.Decoder(GroupState)
 
 
 def _checked(data: bytes, decoder: msgspec.msgpack.Decoder[State]) -> State:

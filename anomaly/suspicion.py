@@ -2,35 +2,41 @@
 
 import msgspec
 
+from anomaly.marks import Part
 from anomaly.state import Recent
 from events.instant import Instant
 from events.score import Reason
 
 
 class Suspicion(msgspec.Struct):
-    """That something goes on with `entity` of a shop; `nats` is the evidence, added up.
+    """That something goes on with one entity of a shop.
 
-    `parts` say what the evidence is made of: kind, nats, expected, observed, unit. `refunds` are
-    those it speaks of, the newest last, `window` is how far back they were looked for.
+    `family` is one of state.FAMILIES. `parts` say what the evidence is made of; it adds up to
+    `nats`. `refunds` are those it speaks of, the newest last; `window` is how far back it looks.
+    `usual` is what the summary will say of the expectation.
     """
 
-    reason: str
+    family: str
     entity_kind: str
     entity_id: str
-    nats: float
+    window: Instant
     observed: float
     expected: float
-    parts: list[tuple[str, float, float, float, str]]
     refunds: list[Recent]
-    usual: str
-    window: Instant
+    parts: list[Part]
+    usual: str = ""
+
+    @property
+    def nats(self) -> float:
+        """All evidence, added up."""
+        return sum(part[1] for part in self.parts)
 
     def reasons(self) -> tuple[Reason, ...]:
         """The parts as reasons of a score, the weightiest first; their shares add up to 1."""
-        parts = sorted(
-            (part for part in self.parts if part[1] > 0.0), key=lambda part: (-part[1], part[0])
-        )
+        parts = sorted(self.parts, key=lambda part: (-part[1], part[0]))
         total = sum(part[1] for part in parts)
+        if total <= 0.0:
+            return ()
         return tuple(
             Reason(
                 kind=kind,
@@ -42,4 +48,5 @@ class Suspicion(msgspec.Struct):
                 share=nats / total,
             )
             for kind, nats, expected, observed, unit in parts
+            if nats > 0.0
         )

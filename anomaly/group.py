@@ -1,0 +1,47 @@
+"""A key group: what its shops share."""
+
+from anomaly.forest import Forest
+from anomaly.state import FAMILIES, GroupState, PeaksState
+from anomaly.threshold import PeakThreshold
+
+BUDGET = {"volume": 0.25, "amount": 0.15, "cashier": 0.3, "card": 0.2, "receipt": 0.1}
+"""How the families share the budget of pages."""
+
+
+class Group:
+    """The forest and the thresholds of one key group; `state` is what is kept.
+
+    Args:
+        state: taken over, and changed.
+        pages_per_shop_week: the budget of all families together.
+        seed: of the forest.
+
+    Raises:
+        StateError: the forest in `state` cannot be gone on from.
+    """
+
+    __slots__ = ("_learnt", "forest", "state", "thresholds")
+
+    def __init__(self, state: GroupState, pages_per_shop_week: float, seed: int) -> None:
+        self.state = state
+        self.forest = Forest(seed)
+        if state.forest.masses:
+            self.forest.load(state.forest)
+        self._learnt = False
+        self.thresholds = {}
+        for family in FAMILIES:
+            threshold = PeakThreshold(pages_per_shop_week * BUDGET[family])
+            threshold.state = state.peaks.setdefault(family, PeaksState())
+            self.thresholds[family] = threshold
+
+    def learn(self, features: dict[str, float]) -> None:
+        """Teach the forest one refund."""
+        self.forest.learn_one(features)
+        self._learnt = True
+
+    def dump(self) -> GroupState:
+        """The state as it is to be kept now."""
+        if self._learnt:
+            self.state.forest = self.forest.dump()
+            self._learnt = False
+        return self.state

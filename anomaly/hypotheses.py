@@ -1,0 +1,235 @@
+"""What a refund may be a sign of: each explanation with its evidence."""
+
+from collections import Counter
+from collections.abc import Iterable
+from math import exp
+
+from anomaly.cashiers import SHAPE as CASHIER_SHAPE
+from anomaly.marks import WITHOUT_RECEIPT, hits_of
+from anomaly.repeats import Repeats
+from anomaly.shop import RETURN_WEIGHT, Shop
+from anomaly.state import Recent
+from anomaly.surprise import surprise_of_count
+from anomaly.suspicion import Suspicion
+from anomaly.words import money, number, weekday_hour
+from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
+from events.transaction import Transaction
+
+BURST: Instant = 2 * HOUR
+WINDOWS: tuple[Instant, ...] = (BURST, DAY)
+"""How far back refunds are counted one by one, in event time."""
+
+VOLUME_MIN = 4
+CASHIER_MIN = 3
+CARD_MIN = 3
+WEEK_MIN = 12
+"""Fewer refunds than these are no pattern, however quiet the shop."""
+
+EXPECTED_MIN = 0.05
+"""No expectation of a window is trusted below this."""
+
+RECALL_PART = 0.5
+RECALL_WEIGHT = 0.4
+"""If more than this part of the refunds have a receipt and one price, a product is being recalled,
+and their number weighs less."""
+
+
+def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Suspicion]:
+    """All that `refund`, the newest that `shop` remembers, may be a sign of."""
+    offset = transaction.utc_offset_minutes * MINUTE
+    found = [_of_amount(shop, transaction, refund)]
+    for window in WINDOWS:
+        since = refund.at - window
+        inside = [one for one in shop.state.recent if since < one.at <= refund.at]
+        expected = max(shop.rate.expected(since + offset, refund.at + offset), EXPECTED_MIN)
+        volume = _of_volume(shop, window, inside, expected)
+        if volume is not None:
+            volume.usual = _usual(shop, refund.at + offset, window, expected)
+            found.append(volume)
+        burst = _of_cashier_burst(shop, refund, window, inside, expected)
+        if burst is not None:
+            found.append(burst)
+    found += _of_week(shop)
+    found += _of_cashier_weeks(shop, refund)
+    found += _of_repeats(shop, refund, "card", refund.card, shop.cards)
+    receipt = transaction.original_transaction_id
+    found += _of_repeats(shop, refund, "receipt", receipt, shop.receipts)
+    return found
+
+
+def _free(shop: Shop, refunds: Iterable[Recent], kind: str, entity: str) -> list[Recent]:
+    """Those of `refunds` that no other incident has told of."""
+    own = {
+        incident.page_id
+        for incident in shop.state.incidents
+        if incident.entity_kind == kind and incident.entity_id == entity
+    }
+    return [one for one in refunds if not one.incident or one.incident in own]
+
+
+def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
+    mean, _, _ = shop.refund_amounts.usual()
+    usual, total = exp(mean), float(refund.total)
+    nats = 0.0
+    if transaction.currency == shop.state.currency:
+        nats = shop.refund_amounts.score_one({"amount": refund.total})
+        if shop.returns_large_sale(transaction):
+            nats *= RETURN_WEIGHT
+    return Suspicion(
+        family="amount",
+        entity_kind="shop",
+        entity_id=shop.id,
+        window=0,
+        observed=total,
+        expected=usual,
+        refunds=[refund],
+        parts=[
+            ("amount", nats, usual, total, "minor units"),
+            *shop.marks.parts(hits_of((refund,)), 1.0),
+        ],
+        usual=f"a usual refund there is {money(usual, shop.state.currency)}",
+    )
+
+
+def _of_volume(
+    shop: Shop, window: Instant, inside: list[Recent], expected: float
+) -> Suspicion | None:
+    refunds = _free(shop, inside, "shop", shop.id)
+    count = float(len(refunds))
+    if count < VOLUME_MIN:
+        return None
+    nats = surprise_of_count(count, expected, shop.rate.shape())
+    prices = Counter(one.total for one in refunds if not one.marks & WITHOUT_RECEIPT)
+    if prices and prices.most_common(1)[0][1] > RECALL_PART * count:
+        nats *= RECALL_WEIGHT
+    return Suspicion(
+        family="volume",
+        entity_kind="shop",
+        entity_id=shop.id,
+        window=window,
+        observed=count,
+        expected=expected,
+        refunds=refunds,
+        parts=[
+            ("volume", nats, expected, count, "refunds"),
+            *shop.marks.parts(hits_of(refunds), count),
+        ],
+    )
+
+
+def _usual(shop: Shop, local: Instant, window: Instant, expected: float) -> str:
+    if window == BURST:
+        hour = local // HOUR
+        return f"usual for {weekday_hour(hour)} is {number(shop.rate.rate(hour))}"
+    return f"usual for a day is {number(expected)}"
+
+
+def _of_cashier_burst(
+    shop: Shop, refund: Recent, window: Instant, inside: list[Recent], expected: float
+) -> Suspicion | None:
+    cashier = refund.cashier
+    if cashier is None:
+        return None
+    mine = [one for one in inside if one.cashier == cashier]
+    refunds = _free(shop, mine, "cashier", cashier)
+    count = float(len(refunds))
+    if count < CASHIER_MIN:
+        return None
+    usual = max(expected * shop.cashiers.part(cashier, shop.state.sales_today), EXPECTED_MIN)
+    nats = surprise_of_count(count, usual, CASHIER_SHAPE)
+    span = "two hours" if window == BURST else "a day"
+    return Suspicion(
+        family="cashier",
+        entity_kind="cashier",
+        entity_id=cashier,
+        window=window,
+        observed=count,
+        expected=usual,
+        refunds=refunds,
+        parts=[
+            ("cashier", nats, usual, count, "refunds"),
+            *shop.marks.parts(hits_of(refunds), count),
+        ],
+        usual=f"usual for that cashier in {span} is {number(usual)}",
+    )
+
+
+def _of_week(shop: Shop) -> list[Suspicion]:
+    """A week of too many refunds, none of them a burst."""
+    days = shop.state.days
+    # The refund itself is counted when it is learnt, hence the one.
+    observed = sum(day[0] for day in days) + shop.state.refunds_today + 1.0
+    today = shop.rate.refund_share() * shop.state.sales_today
+    expected = sum(day[1] for day in days) + max(today, EXPECTED_MIN)
+    if not days or observed < WEEK_MIN:
+        return []
+    nats = surprise_of_count(observed, expected, 2.0 * shop.rate.shape())
+    return [
+        Suspicion(
+            family="volume",
+            entity_kind="shop",
+            entity_id=shop.id,
+            window=WEEK,
+            observed=observed,
+            expected=expected,
+            refunds=_free(shop, shop.state.recent, "shop", shop.id),
+            parts=[("volume", nats, expected, observed, "refunds in a week")],
+            usual=f"{number(observed)} in a week where {number(expected)} are usual",
+        )
+    ]
+
+
+def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
+    cashier = refund.cashier
+    one = shop.state.cashiers.get(cashier or "")
+    if cashier is None or one is None or len(one.trail) + 1 < CASHIER_MIN:
+        return []
+    share = shop.rate.refund_share()
+    nats = shop.cashiers.score_one({"cashier": cashier, "share": share})
+    observed, expected = one.refunds + 1.0, shop.cashiers.expected(one, share)
+    now = hits_of((refund,))
+    hits = [before + more for before, more in zip(one.marked, now, strict=True)]
+    return [
+        Suspicion(
+            family="cashier",
+            entity_kind="cashier",
+            entity_id=cashier,
+            window=WEEK,
+            observed=observed,
+            expected=expected,
+            refunds=[*one.trail, refund],
+            parts=[
+                ("cashier", nats, expected, observed, "refunds lately"),
+                *shop.marks.parts(hits, observed),
+            ],
+            usual=f"usual for that cashier's sales is {number(expected)}",
+        )
+    ]
+
+
+def _of_repeats(
+    shop: Shop, refund: Recent, family: str, key: str | None, repeats: Repeats
+) -> list[Suspicion]:
+    if key is None:
+        return []
+    refunds = [*repeats.trail(key), refund]
+    if len(refunds) < CARD_MIN:
+        return []
+    nats = repeats.score_one({"key": key, "at": refund.at})
+    observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
+    return [
+        Suspicion(
+            family=family,
+            entity_kind=family,
+            entity_id=key,
+            window=WEEK,
+            observed=observed,
+            expected=expected,
+            refunds=refunds,
+            parts=[
+                (family, nats, expected, observed, f"refunds of the same {family}"),
+                *shop.marks.parts(hits_of(refunds), float(len(refunds))),
+            ],
+            usual=f"usual is {number(expected)} for one {family}",
+        )
+    ]

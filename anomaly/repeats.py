@@ -1,0 +1,102 @@
+"""Refunds that go to the same card, or take the same receipt, again."""
+
+from hashlib import blake2b
+from typing import Any
+
+from river import base
+
+from anomaly.state import TRAIL_MAX, Recent, RepeatsState, RepeatState
+from anomaly.surprise import surprise_of_count
+from events.instant import DAY, Instant
+
+PRIOR_REFUNDS = 30.0
+MEMORY = 1000.0
+"""Refunds that count for how usual coming back is, about."""
+
+AGAIN_KEEPS: Instant = 2 * DAY
+"""Each refund more keeps a card from being forgotten for so much longer than the others."""
+
+SHAPE = 1.0
+"""Coming back is geometric: who came twice comes more easily a third time."""
+
+
+def short(token: str) -> int:
+    """A token in 56 bits: two of a thousand collide once in a hundred billion shops."""
+    return int.from_bytes(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=7).digest())
+
+
+class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
+    """How often refunds went to the same key, against how usual that is in this shop.
+
+    `x` has `key` (a card token, a receipt's id) and `at`, and may have `weight` (how much to learn)
+    and `refund` (remembered as evidence). At most `keys_max` keys are remembered, the longest
+    unseen forgotten first; a forgotten key counts as new, so the error is to miss, never to accuse.
+
+    Args:
+        keys_max: keys remembered.
+        half_life: event time in which a key's count halves.
+        usual: repeats per refund where nothing is known.
+    """
+
+    def __init__(self, keys_max: int, half_life: Instant = 7 * DAY, usual: float = 0.04) -> None:
+        self.keys_max = keys_max
+        self.half_life = half_life
+        self.usual = usual
+        self.state = RepeatsState()
+
+    def learn_one(self, x: dict[str, Any]) -> None:
+        """Count one more refund of `key`; without it nothing is learnt."""
+        key, at = x.get("key"), x.get("at", 0)
+        if key is None:
+            return
+        weight = x.get("weight", 1.0)
+        state, name = self.state, short(key)
+        before = self.count(key, at)
+        if state.refunds >= MEMORY:
+            kept = 1.0 - weight / state.refunds
+            state.refunds *= kept
+            state.again *= kept
+        state.refunds += weight
+        state.again += weight * min(before, 3.0)
+        one = state.seen.get(name)
+        if one is None:
+            if len(state.seen) >= self.keys_max:
+                del state.seen[min(state.seen, key=self._kept_until)]
+            one = state.seen[name] = RepeatState(0.0, at, [])
+        one.n = before + 1.0
+        one.at = max(one.at, at)
+        if (refund := x.get("refund")) is not None:
+            one.trail.append(refund)
+            del one.trail[:-TRAIL_MAX]
+
+    def score_one(self, x: dict[str, Any]) -> float:
+        """Nats against one more refund of `key`; 0.0 without it or at its first."""
+        key = x.get("key")
+        if key is None:
+            return 0.0
+        return surprise_of_count(self.count(key, x.get("at", 0)), self.mean(), SHAPE)
+
+    def count(self, key: str, at: Instant) -> float:
+        """Refunds of `key` before `at`, fading."""
+        one = self.state.seen.get(short(key))
+        if one is None:
+            return 0.0
+        return float(one.n * 0.5 ** (max(at - one.at, 0) / self.half_life))
+
+    def mean(self) -> float:
+        """Earlier refunds of the same key that a refund usually has."""
+        state = self.state
+        return (state.again + PRIOR_REFUNDS * self.usual) / (state.refunds + PRIOR_REFUNDS)
+
+    def trail(self, key: str) -> list[Recent]:
+        """The refunds of `key` that are still remembered, oldest first."""
+        one = self.state.seen.get(short(key))
+        return [] if one is None else one.trail
+
+    def forget(self, key: str) -> None:
+        """Start `key` anew: what it gathered has been told."""
+        self.state.seen.pop(short(key), None)
+
+    def _kept_until(self, name: int) -> Instant:
+        one = self.state.seen[name]
+        return one.at + int((one.n - 1.0) * AGAIN_KEEPS)
