@@ -137,6 +137,11 @@ def _steal(
 
 def lines_worth(rng: Random, shop: Shop, target: int) -> tuple[LineDraft, ...]:
     """One to six of the shop's articles that add up to about `target`, at its price points."""
+    if rng.random() < 0.8:  # as with customers, it is mostly one thing
+        tries = rng.choices(shop.items, cum_weights=shop.item_weights, k=12)
+        nearest = min(tries, key=lambda item: abs(item.price - target))
+        if target * 0.6 < nearest.price < target * 1.5:
+            return ((nearest, 1, nearest.price),)
     lines: list[LineDraft] = []
     left = target
     while left > 0 and len(lines) < 6:  # lines of a usual receipt

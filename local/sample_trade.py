@@ -251,7 +251,7 @@ class Trade:
             lines=lines,
             method=method,
             card=card,
-            customer_id=sale.customer_id,
+            customer_id=sale.customer_id if has_receipt else None,
             original=sale if has_receipt else None,
             reason=draw_reason(rng),
         )
