@@ -7,7 +7,7 @@ import time
 import click
 
 _LOOPBACK = ("127.0.0.1", "localhost")
-_SHUTDOWN_SECONDS_MAX = 5
+_SHUTDOWN_SECONDS_MAX = 2
 
 
 @click.command()
