@@ -62,6 +62,8 @@ def _without(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """`value` so that every reader of JSON takes it: numbers that few can hold become texts."""
+    if isinstance(value, dict | list) and len(value) > UNKNOWN_BYTES_MAX:
+        raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE)
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

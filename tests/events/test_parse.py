@@ -56,7 +56,7 @@ def test_every_field_arrives() -> None:
 def test_the_required_fields_are_enough() -> None:
     transaction = accepted(json.dumps(LEAST).encode())
     assert transaction.total == 2499
-    assert transaction.cashier_id is transaction.card_token is transaction.unknown is None
+    assert (transaction.cashier_id, transaction.card_token, transaction.unknown) == (None,) * 3
     assert transaction.lines == ()
 
 

@@ -46,7 +46,7 @@ def test_the_words_are_frozen_and_compare_by_what_they_hold() -> None:
     batch = Batch((scored,), (), (), position, position, 1)
     same = Scored(Position("s", "10", 0), transaction, Score(0.9, (reason,), "v1"), wire())
     assert batch == Batch((same,), (), (), position, position, 1)
-    for word in (batch, scored, scored.score, reason, position, transaction, Entity("shop", "1")):
+    for word in (batch, scored, reason, position, transaction, Entity("shop", "1")):
         name = word.__struct_fields__[0]
         with pytest.raises(AttributeError):
             setattr(word, name, None)
