@@ -129,7 +129,11 @@ class AwsEndpoint:
         }
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # Ctrl-C while it comes up, too
+            self.stop()
+            raise
 
     def __exit__(self, *exc: object) -> None:
         self.stop()

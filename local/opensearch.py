@@ -143,7 +143,11 @@ class OpenSearchNode:
             self.url = ""
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # Ctrl-C while it comes up, too
+            self.stop()
+            raise
 
     def __exit__(self, *exc: object) -> None:
         self.stop()

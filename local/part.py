@@ -11,6 +11,7 @@ from pathlib import Path
 
 _POLL_SECONDS = 0.05
 _LOG_TAIL_BYTES = 4_000
+_running: set["Part"] = set()
 
 
 class PartError(Exception):
@@ -41,6 +42,7 @@ class Part:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _running.add(self)
 
     @property
     def pid(self) -> int:
@@ -77,12 +79,18 @@ class Part:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                return self._process.wait(seconds_max)
+                self._process.wait(seconds_max)
             except subprocess.TimeoutExpired:
-                # It leads its session, and it is not yet reaped: the group is its own for certain.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+                self.kill()
+        _running.discard(self)
         return self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to it and to what it started in its session."""
+        # It leads its session, and it is not yet reaped: the group is its own for certain.
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def log_tail(self) -> str:
         """The last lines that it wrote."""
@@ -90,3 +98,9 @@ class Part:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _LOG_TAIL_BYTES))
             return file.read().decode(errors="replace")
+
+
+def kill_all() -> None:
+    """Kill every part that this process has running: for who cannot wait for a good end."""
+    for part in tuple(_running):
+        part.kill()

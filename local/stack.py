@@ -5,6 +5,7 @@ import time
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from local.aws import AwsEndpoint
@@ -23,7 +24,8 @@ _KEPT_OUT = ("AWS_", "TILLWATCH_")
 class Stack:
     """Everything that a worker needs, on this machine, for as long as the context lasts.
 
-    State lies in `state`, which it empties first and leaves behind. `opensearch=False` leaves the
+    State lies in `state`, which it empties first and leaves behind, or with `keep=False` removes
+    when the context did not fail. `opensearch=False` leaves the
     node out, for tests that do not need it. `heap` is the node's. `aws` and `node` are parts that
     run already: they are used, and neither started nor ended; `name` keeps stacks in one endpoint
     apart.
@@ -39,9 +41,10 @@ class Stack:
         aws: AwsEndpoint | None = None,
         node: OpenSearchNode | None = None,
         name: str = "tillwatch",
+        keep: bool = True,
         progress: Progress = lambda _: None,
     ) -> None:
-        self.folder = StateFolder(state)
+        self.folder = StateFolder(state, keep=keep)
         self.aws = aws or AwsEndpoint(self.folder.path / "aws")
         self.node = node
         if node is None and opensearch:
@@ -74,8 +77,13 @@ class Stack:
             self._parts = parts.pop_all()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._parts.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._parts.__exit__(kind, error, trace)
 
     def renew(self, *, shards: int = 1) -> Provisioned:
         """Fresh names at the same endpoint and no index in OpenSearch: what a test begins with."""
@@ -119,7 +127,6 @@ class Stack:
             "TILLWATCH_DEAD_LETTER_QUEUE_URL": made.dead_letter_queue_url,
             "TILLWATCH_LEDGER_TABLE": made.ledger_table,
             "TILLWATCH_PSEUDONYM_KEY": self.folder.pseudonym_key(),
-            "TILLWATCH_STATE_DIRECTORY": str(self.folder.path / "worker"),
             "TILLWATCH_KCL_PROPERTIES": str(files("properties").joinpath("local.properties")),
         }
         if self.node is not None:

@@ -27,10 +27,12 @@ class StateFolder:
 
     What an earlier run left, killed or not, is removed on entry, but for its pseudonym key. A
     folder that holds anything and is not marked as ours is refused: nothing of others is deleted.
+    With `keep=False` the folder is removed at the end of a context that did not fail.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep: bool = True) -> None:
         self.path = path.absolute()
+        self._keep = keep
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -55,7 +57,10 @@ class StateFolder:
         self.clear()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+        if not self._keep and not failed:
+            self.remove()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -1,0 +1,115 @@
+"""What came out of a run, each figure counted in the place itself, not in the consumer."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from local.stack import Stack
+from sinks.opensearch_client import connect
+
+_READERS = 8
+_MESSAGES_MAX = 10
+_HIDDEN_SECONDS = 300
+"""How long a counted message stays hidden at most; it is put back once all are counted."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """The summary of a run.
+
+    `records` are those on the stream; `transactions` distinct ids in the Parquet files;
+    `rejections` records in the dead-letter queue, each once; `refunds`, `pages` and `documents`
+    what OpenSearch holds; `parquet_rows` the rows of the published files; `seconds` from the first
+    record put to the last one out.
+    """
+
+    records: int
+    transactions: int
+    rejections: int
+    refunds: int
+    pages: int
+    documents: int
+    parquet_rows: int
+    seconds: float
+
+
+def count(stack: Stack, records: int, seconds: float) -> Counts:
+    """Count what the stack holds now; `records` and `seconds` are the caller's to know."""
+    made = stack.provisioned
+    if stack.node is None:
+        raise ValueError("there is no OpenSearch to count in")
+    documents, refunds, pages = _indexed(stack.node.url)
+    rows, transactions = _parquet(stack.aws.client("s3"), made.bucket)
+    return Counts(
+        records=records,
+        transactions=transactions,
+        rejections=rejected(stack.aws.client("sqs"), made.dead_letter_queue_url),
+        refunds=refunds,
+        pages=pages,
+        documents=documents,
+        parquet_rows=rows,
+        seconds=round(seconds, 1),
+    )
+
+
+def _indexed(url: str) -> tuple[int, int, int]:
+    """Documents, those of them that are refunds, and pages."""
+    client = connect(url)
+    try:
+        client.indices.refresh(index="transactions-*,pages-*")
+        refunds = {"query": {"term": {"type": "REFUND"}}}
+        return (
+            client.count(index="transactions-*")["count"],
+            client.count(index="transactions-*", body=refunds)["count"],
+            client.count(index="pages-*")["count"],
+        )
+    finally:
+        client.close()
+
+
+def _parquet(s3: Any, bucket: str) -> tuple[int, int]:
+    """Rows and distinct transactions of everything under processed/."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def ids(key: str) -> Any:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return pq.ParquetFile(pa.BufferReader(body)).read(["transaction_id"])["transaction_id"]
+
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="processed/")
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    rows = 0
+    distinct: set[str] = set()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for column in readers.map(ids, keys):
+            rows += len(column)
+            distinct.update(column.to_pylist())
+    return rows, len(distinct)
+
+
+def rejected(sqs: Any, queue_url: str) -> int:
+    """Distinct records in the dead-letter queue, which keeps them all."""
+    ids: set[str] = set()
+    handles: list[str] = []
+    while True:
+        answer = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=_MESSAGES_MAX,
+            VisibilityTimeout=_HIDDEN_SECONDS,
+        )
+        messages = answer.get("Messages")
+        if not messages:
+            break
+        for message in messages:
+            ids.add(json.loads(message["Body"])["id"])
+            handles.append(message["ReceiptHandle"])
+    for start in range(0, len(handles), _MESSAGES_MAX):
+        sqs.change_message_visibility_batch(
+            QueueUrl=queue_url,
+            Entries=[
+                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                for n, handle in enumerate(handles[start : start + _MESSAGES_MAX])
+            ],
+        )
+    return len(ids)

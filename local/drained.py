@@ -1,0 +1,110 @@
+"""When a stream is drained: everything on it is committed, and every hour is published."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from consumer.snapshot import decode
+from local.aws import AwsEndpoint
+from local.provision import Provisioned
+
+_STUCK_SECONDS_MAX = 180.0
+_POLL_SECONDS = 0.5
+_SHARD_END = "SHARD_END"
+
+
+class StuckError(Exception):
+    """Nothing moved for so long that it is not going to; the message says how far it came."""
+
+
+def wait_until_drained(
+    aws: AwsEndpoint,
+    made: Provisioned,
+    tips: Mapping[str, str],
+    *,
+    check: Callable[[], None],
+    stuck_seconds_max: float = _STUCK_SECONDS_MAX,
+) -> None:
+    """Return when every shard's worker is done with everything up to its tip.
+
+    `tips` are last sequence numbers by shard, of a stream that nobody writes to any more. A shard
+    is done when its checkpoint in the lease table has reached its tip, the snapshot of exactly that
+    checkpoint has no open hour, and every hour that it says to publish lies in the bucket. `check`
+    is called between looks, and raises where waiting makes no sense any more.
+
+    Raises:
+        StuckError: no checkpoint moved and no file came for `stuck_seconds_max`.
+    """
+    look = _Look(aws, made)
+    seen: object = None
+    deadline = time.monotonic() + stuck_seconds_max
+    while True:
+        checkpoints = look.checkpoints()
+        behind = [
+            shard
+            for shard, tip in tips.items()
+            if not _reached(checkpoints.get(shard, ("", 0))[0], tip)
+        ]
+        waiting = behind or [shard for shard in tips if not look.published(shard, checkpoints)]
+        if not waiting:
+            return
+        check()
+        now = (checkpoints, look.files_count())
+        if now != seen:
+            seen, deadline = now, time.monotonic() + stuck_seconds_max
+        elif time.monotonic() > deadline:
+            raise StuckError(
+                f"nothing moved for {stuck_seconds_max:.0f} s; shards that are not done: "
+                f"{', '.join(waiting)} ({'checkpoint short of its end' if behind else 'open hours'}"
+                f"); checkpoints: {checkpoints}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _reached(checkpoint: str, tip: str) -> bool:
+    return checkpoint == _SHARD_END or (checkpoint.isdigit() and int(checkpoint) >= int(tip))
+
+
+class _Look:
+    """What the lease table and the bucket say."""
+
+    def __init__(self, aws: AwsEndpoint, made: Provisioned) -> None:
+        self._dynamodb = aws.client("dynamodb")
+        self._s3 = aws.client("s3")
+        self._made = made
+
+    def checkpoints(self) -> dict[str, tuple[str, int]]:
+        """Sequence and sub-sequence number by shard."""
+        pages = self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._made.application, ConsistentRead=True
+        )
+        return {
+            item["leaseKey"]["S"]: (
+                item["checkpoint"]["S"],
+                int(item["checkpointSubSequenceNumber"]["N"]),
+            )
+            for page in pages
+            for item in page["Items"]
+        }
+
+    def published(self, shard: str, checkpoints: Mapping[str, tuple[str, int]]) -> bool:
+        """Whether the snapshot equal to the shard's checkpoint leaves nothing to publish."""
+        sequence, sub_sequence = checkpoints[shard]
+        slug = sequence if sequence == _SHARD_END else f"{sequence}-{sub_sequence}"
+        key = f"snapshots/{shard}/{slug}"
+        body = self._s3.get_object(Bucket=self._made.bucket, Key=key)["Body"].read()
+        hours = decode(key, body).state.hours
+        if hours.open:
+            return False
+        prefixes = {closed.key.rpartition("/")[0] for closed in hours.to_publish}
+        files = {file for prefix in prefixes for file in self._keys(f"{prefix}/")}
+        return all(closed.key in files for closed in hours.to_publish)
+
+    def files_count(self) -> int:
+        """Files staged and published so far."""
+        return sum(1 for prefix in ("staging/", "processed/") for _ in self._keys(prefix))
+
+    def _keys(self, prefix: str) -> list[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._made.bucket, Prefix=prefix
+        )
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
