@@ -1,6 +1,7 @@
 """Table (a): parse, score, bulk body, Parquet bytes, without services, beside a tutorial's way."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -9,19 +10,21 @@ from io import BytesIO
 import msgspec
 
 from anomaly.detector import Detector, DetectorConfig
+from benchmarks.instant_search import instant_client, taken_bytes
 from benchmarks.records import wire_records
 from consumer.duplicates import Duplicates
+from consumer.garbage import Garbage
 from consumer.pipeline import Pipeline, batches
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
-from sinks import document
-from sinks.bulk import bodies
 from sinks.memory import MemoryObjectStore
+from sinks.opensearch import OpenSearchSink
 from sinks.parquet import ParquetSink
 
 RECORDS = 100_000
+WARM_UP_RECORDS = 2_000
 BATCH_RECORDS = 20_000
 
 
@@ -55,15 +58,11 @@ class _Meter:
         self._last = now
 
 
-def _refuse(*_: object) -> None:
-    raise RuntimeError("no record of the benchmark may be refused")
-
-
-def tillwatch() -> Measured:
+def tillwatch(count: int) -> Measured:
     """Our pipeline, as the consumer runs it, up to the bytes."""
     records = [
         Record(Position("shard", str(number)), data, shop, None)
-        for number, (shop, data) in enumerate(wire_records(RECORDS))
+        for number, (shop, data) in enumerate(wire_records(count))
     ]
     config = DetectorConfig()
     pipeline = Pipeline(
@@ -76,78 +75,89 @@ def tillwatch() -> Measured:
     )
     store = MemoryObjectStore()
     lake = ParquetSink(store)
-    refunds = bulk_bytes = 0
+    search = instant_client()
+    index = OpenSearchSink(search, threading.Event())
+    refunds = 0
+    garbage = Garbage()
+    garbage.start()
     meter = _Meter()
     for cut in batches(pipeline, records):
         meter.stage("parse, score, state to bytes")
-        entries = (document.transaction(scored) for scored in cut.batch.scored)
-        bulk_bytes += sum(len(body.data) for body in bodies(entries, _refuse))
+        if index.write(cut.batch).rejections:
+            raise RuntimeError("no record of the benchmark may be refused")
         meter.stage("bulk bodies")
         lake.write(cut.batch)
         meter.stage("Parquet bytes")
         refunds += sum(1 for scored in cut.batch.scored if scored.score is not None)
+        garbage.after_batch()
     parquet_bytes = sum(len(store.get(key)) for key in store.keys("staging/"))
     return Measured(
         "Tillwatch",
-        RECORDS,
+        count,
         sum(meter.stages.values()),
         meter.stages,
         refunds,
-        bulk_bytes,
+        taken_bytes(search),
         parquet_bytes,
     )
 
 
-def tutorial() -> Measured:
+def tutorial(count: int) -> Measured:
     """The way tutorials write it: json.loads, a forest per refund, dicts, pandas to Parquet."""
     import pandas as pd
-    from opensearchpy.helpers import actions
-    from opensearchpy.serializer import JSONSerializer
+    from opensearchpy import helpers
     from river import anomaly, compose, preprocessing
 
-    records = wire_records(RECORDS)
+    records = wire_records(count)
     model = compose.Pipeline(
         preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(n_trees=25, height=8, seed=17)
     )
-    serializer = JSONSerializer()
-    refunds = bulk_bytes = parquet_bytes = 0
+    search = instant_client()
+    refunds = parquet_bytes = 0
     meter = _Meter()
-    for start in range(0, RECORDS, BATCH_RECORDS):
+    for start in range(0, count, BATCH_RECORDS):
         rows = []
-        for _, data in records[start : start + BATCH_RECORDS]:
+        for number, (_, data) in enumerate(records[start : start + BATCH_RECORDS], start):
             row = json.loads(data)
+            at = datetime.fromisoformat(row["occurred_at"])
+            row["total"] = float(row["total"])
             row["score"] = None
             if row["type"] == "REFUND":
-                at = datetime.fromisoformat(row["occurred_at"])
-                features = {"total": float(row["total"]), "hour": at.hour + at.minute / 60}
+                features = {"total": row["total"], "hour": at.hour + at.minute / 60}
                 row["score"] = model.score_one(features)
                 model.learn_one(features)
                 refunds += 1
+            row["sequence_number"] = str(number)
+            row["date"], row["hour"] = f"{at:%Y-%m-%d}", at.hour
             rows.append(row)
         meter.stage("parse, score")
         to_index = [
-            {"_index": "transactions", "_id": row["transaction_id"], "_source": row} for row in rows
+            {
+                "_op_type": "index",
+                "_index": f"transactions-{row['date']}",
+                "_id": row["transaction_id"],
+                "_source": row,
+            }
+            for row in rows
         ]
-        chunks = actions._chunk_actions(  # noqa: SLF001 -- what helpers.bulk does before it sends
-            map(actions.expand_action, to_index), 500, 100 * 2**20, serializer
-        )
-        bulk_bytes += sum(len("\n".join(body)) for _, body in chunks)
+        helpers.bulk(search, to_index)
         meter.stage("bulk bodies")
-        out = BytesIO()
         frame = pd.DataFrame(rows)
-        frame["total"] = frame["total"].astype(float)
-        frame.to_parquet(out, compression="snappy")
-        parquet_bytes += out.tell()
+        frame["occurred_at"] = pd.to_datetime(frame["occurred_at"])
+        for _, hour in frame.groupby(["date", "hour"]):
+            out = BytesIO()
+            hour.to_parquet(out)
+            parquet_bytes += out.tell()
         meter.stage("Parquet bytes")
     return Measured(
         "the tutorials' way",
-        RECORDS,
+        count,
         sum(meter.stages.values()),
         meter.stages,
         refunds,
-        bulk_bytes,
+        taken_bytes(search),
         parquet_bytes,
     )
 
 
-VARIANTS: dict[str, Callable[[], Measured]] = {"tillwatch": tillwatch, "tutorial": tutorial}
+VARIANTS: dict[str, Callable[[int], Measured]] = {"tillwatch": tillwatch, "tutorial": tutorial}

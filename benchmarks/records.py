@@ -16,7 +16,9 @@ RECORDS_PER_SECOND = 25
 def wire_records(count: int, seed: int = 1) -> list[tuple[str, bytes]]:
     """`count` records in event-time order, each with its partition key."""
     random = Random(seed)
-    prices = [f"{random.randint(1, 60)}.{random.choice(('00', '49', '50', '99'))}" for _ in range(400)]
+    prices = [
+        f"{random.randint(1, 60)}.{random.choice(('00', '49', '50', '99'))}" for _ in range(400)
+    ]
     records = []
     for number in range(count):
         shop = f"shop-{random.randrange(SHOPS):03}"
@@ -44,6 +46,8 @@ def wire_records(count: int, seed: int = 1) -> list[tuple[str, bytes]]:
             ],
         }
         if refund and random.random() < 0.8:
-            record["original_transaction_id"] = f"t-{max(0, number - random.randrange(1, 90_000)):09}"
+            record["original_transaction_id"] = (
+                f"t-{max(0, number - random.randrange(1, 90_000)):09}"
+            )
         records.append((shop, json.dumps(record, separators=(",", ":")).encode()))
     return records

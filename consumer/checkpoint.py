@@ -1,4 +1,4 @@
-"""The commit of one batch: five steps whose order is the promise that nothing is lost or doubled."""
+"""The commit of one batch: five steps, whose order promises that nothing is lost or doubled."""
 
 from collections.abc import Sequence
 from typing import Protocol

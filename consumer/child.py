@@ -9,6 +9,7 @@ import time
 from anomaly.detector import Detector, DetectorConfig
 from consumer.checkpoint import Committed, Committer
 from consumer.duplicates import Duplicates
+from consumer.garbage import Garbage
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
 from consumer.multilang import Conversation
@@ -32,6 +33,7 @@ class Assembly:
         self._settings = settings
         self._stop = stop
         self._logs = logs
+        self._garbage = Garbage()
 
     def build(self, shard_id: str, checkpoint: Position | None) -> Parts:
         """The pipeline and committer of `shard_id`, restored to exactly `checkpoint`."""
@@ -65,6 +67,7 @@ class Assembly:
             config.model_version(),
         )
         pipeline = build_pipeline(settings, detector, duplicates)
+        self._garbage.start()
         return Parts(
             pipeline,
             committer,
@@ -74,6 +77,7 @@ class Assembly:
 
     def committed(self, committed: Committed) -> None:
         """Say what one commit did."""
+        self._garbage.after_batch()
         self._logs.context["position"] = committed.position
         _log.info(
             "committed",
@@ -132,7 +136,7 @@ def main() -> None:
     )
     try:
         processor.run()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 -- whatever it is, the process ends with it logged
         _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
         logging.shutdown()
         # Without waiting for threads that may hang in a call: the daemon must notice at once.

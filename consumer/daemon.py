@@ -1,4 +1,4 @@
-"""How the KCL daemon is started: its Java, its jars, its completed properties, its child program."""
+"""How the KCL daemon is started: Java, jars, completed properties, the child program."""
 
 import os
 import shlex

@@ -5,6 +5,7 @@ records and the restored state alone, however they were batched.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -88,24 +89,28 @@ class Pipeline:
 
     def take(self, records: Iterator[Record]) -> None:
         """Take records off the iterator until it ends or the batch is full."""
-        while not self.full:
-            record = next(records, None)
-            if record is None:
-                return
+        parse, bytes_max = self._parse, self._batch_bytes_max
+        if self._bytes >= bytes_max:
+            return
+        for record in islice(records, self._batch_records_max - self._records):
             self._records += 1
             self._bytes += len(record.data)
             self._last = record.position
             if self._first is None:
                 self._first = record.position
-            parsed = self._parse(record)
-            if type(parsed) is Rejection:
-                self._rejections.append(parsed)
-                continue
-            self._score(record, parsed)  # type: ignore[arg-type]  # what is no Rejection is one
+            parsed = parse(record)
+            if type(parsed) is Transaction:
+                self._score(record, parsed)
+            else:
+                self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
+            if self._bytes >= bytes_max:
+                return
 
     def _score(self, record: Record, transaction: Transaction) -> None:
         """Let the transaction count once: score, then learn."""
-        group = self._group(transaction.shop_id)
+        group = self._group_of.get(transaction.shop_id)
+        if group is None:
+            group = self._find_group(transaction.shop_id)
         sighting = self._duplicates.see(group, transaction.transaction_id, record.data)
         if sighting is not Sighting.NEW:
             if sighting is Sighting.REPEATED:
@@ -125,12 +130,10 @@ class Pipeline:
             Scored(record.position, transaction, score, record.data, record.arrived_at)
         )
 
-    def _group(self, shop_id: str) -> int:
-        group = self._group_of.get(shop_id)
-        if group is None:
-            if len(self._group_of) >= _SHOPS_CACHED_MAX:
-                self._group_of.clear()
-            group = self._group_of[shop_id] = key_group(shop_id, self._key_groups)
+    def _find_group(self, shop_id: str) -> int:
+        if len(self._group_of) >= _SHOPS_CACHED_MAX:
+            self._group_of.clear()
+        group = self._group_of[shop_id] = key_group(shop_id, self._key_groups)
         return group
 
     def cut(

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     duplicates_remembered_min: int = Field(
         20_000,
         ge=1,
-        description="The last so many transaction ids of a key group count once; twice that at most.",
+        description="The last so many ids of a key group count once; twice that at most.",
     )
     future_seconds_max: float = Field(
         86_400.0, ge=0, description="How far after its arrival a transaction may claim to occur."

@@ -90,7 +90,7 @@ class ShardProcessor:
         clock: Callable[[], float],
         batch_seconds_max: float,
         hours_close_idle_seconds: float,
-        on_commit: Callable[[Committed], None] = lambda committed: None,
+        on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._conversation = conversation
         self._build = build
@@ -315,5 +315,3 @@ class ShardProcessor:
         if self._parts is None:
             raise RuntimeError("the daemon sent another action before initialize")
         return self._parts
-
-

@@ -77,7 +77,10 @@ def decode(key: str, data: bytes) -> Snapshot:
             key, f"it has format version {found}, and this program reads {FORMAT_VERSION}"
         )
     body = data[_HEADER_BYTES:]
-    if blake2b(body, digest_size=_DIGEST_BYTES).digest() != data[_HEADER_BYTES - 16 : _HEADER_BYTES]:
+    if (
+        blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        != data[_HEADER_BYTES - 16 : _HEADER_BYTES]
+    ):
         raise _unusable(key, "its checksum does not match: it is torn or was changed")
     return _decoder.decode(zstandard.ZstdDecompressor().decompress(body))
 

@@ -1,4 +1,4 @@
-"""Keeps the house: imports go one way, modules and functions stay small, everything is documented."""
+"""Keeps the house: imports go one way, modules stay small, everything is documented."""
 
 import ast
 import re

@@ -149,7 +149,7 @@ class _Order:
         put = world.store.put
 
         def noting(key: str, body: bytes) -> None:
-            self.seen.append(key.split("/")[0])
+            self.seen.append(key.partition("/")[0])
             put(key, body)
 
         world.store.put = noting  # type: ignore[method-assign]  # a spy

@@ -108,19 +108,19 @@ def test_a_checkpoint_names_its_position_and_waits_for_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lease_lost", "transient"),
+    ("name", "kind"),
     [
-        ("ShutdownException", True, False),
-        ("ThrottlingException", False, True),
-        ("KinesisClientLibDependencyException", False, True),
-        ("InvalidStateException", False, False),
+        ("ShutdownException", (True, False)),
+        ("ThrottlingException", (False, True)),
+        ("KinesisClientLibDependencyException", (False, True)),
+        ("InvalidStateException", (False, False)),
     ],
 )
-def test_a_refused_checkpoint_says_which_kind(name: str, lease_lost: bool, transient: bool) -> None:
+def test_a_refused_checkpoint_says_which_kind(name: str, kind: tuple[bool, bool]) -> None:
     talk, _ = conversation({"action": "checkpoint", "error": name})
     with pytest.raises(CheckpointRefusedError) as refused:
         talk.checkpoint("12", 0)
-    assert (refused.value.lease_lost, refused.value.transient) == (lease_lost, transient)
+    assert (refused.value.lease_lost, refused.value.transient) == kind
 
 
 @pytest.mark.parametrize("line", [b"garbage\n", b'{"action":"dance"}\n', b'{"no":"action"}\n'])

@@ -1,0 +1,181 @@
+"""Table (b): the whole worker, daemon and children, beside the daemon with nothing to do."""
+
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from benchmarks.records import wire_records
+from consumer.daemon import prepare
+from consumer.settings import Settings
+from local.part import Part
+from local.producer import put_all
+from local.stack import Stack
+from local.stream_reading import contents
+from local.worker import start_worker
+
+_POLL_SECONDS = 0.25
+_SECONDS_MAX = 300
+_STOP_SECONDS_MAX = 75.0
+_MIB = 2**20
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """What draining the preloaded stream took, from launch to the last checkpoint.
+
+    Seconds of CPU are those of each kind of process, start-up included; `steady_seconds` are those
+    from the first checkpoint on.
+    """
+
+    name: str
+    records: int
+    cpu_seconds: dict[str, float]
+    seconds: float
+    steady_seconds: float
+    peak_mib: dict[str, float]
+
+
+class _Tree:
+    """CPU time and peak memory of a process tree, by kind of process."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+        self.cpu: dict[tuple[int, str], float] = {}
+        self.peak: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Add what can be seen now; a process that ended keeps what it had."""
+        try:
+            processes = [self._root, *self._root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for process in processes:
+            try:
+                command = " ".join(process.cmdline())
+                times = process.cpu_times()
+                resident = process.memory_info().rss / _MIB
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+            kind = _kind(command)
+            if kind is None:
+                continue
+            self.cpu[process.pid, kind] = times.user + times.system
+            self.peak[kind] = max(self.peak.get(kind, 0.0), resident)
+
+    def cpu_by_kind(self) -> dict[str, float]:
+        """CPU-seconds so far."""
+        sums: dict[str, float] = {}
+        for (_, kind), seconds in self.cpu.items():
+            sums[kind] = sums.get(kind, 0.0) + seconds
+        return sums
+
+
+def _kind(command: str) -> str | None:
+    if "MultiLangDaemon" in command:
+        return "daemon"
+    if "consumer.child" in command or "benchmarks.noop" in command:
+        return "child"
+    return "supervisor" if "tillwatch" in command else None
+
+
+@contextmanager
+def _preloaded(records: int) -> Iterator[tuple[Stack, dict[str, str]]]:
+    """A stack with `records` on the one shard of its stream, and where that shard ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tillwatch-bench-") as folder,
+        Stack(Path(folder) / "state", heap="1g", progress=_say) as stack,
+    ):
+        kinesis = stack.aws.client("kinesis")
+        made = stack.provisioned
+        put_all(kinesis, made.stream, iter(wire_records(records)))
+        _say(f"{records:,} records are on the stream")
+        yield stack, contents(kinesis, made.stream, made.shards).tips
+
+
+def _measure(name: str, pid: int, stack: Stack, tips: dict[str, str], records: int) -> Drained:
+    """Watch the worker under `pid` until its checkpoint stands at the end of the shard."""
+    dynamodb = stack.aws.client("dynamodb")
+    tree = _Tree(pid)
+    began = time.monotonic()
+    deadline = began + _SECONDS_MAX
+    first: float | None = None
+    while True:
+        tree.look()
+        leases = dynamodb.scan(TableName=stack.provisioned.application)["Items"]
+        at = {lease["leaseKey"]["S"]: lease["checkpoint"]["S"] for lease in leases}
+        now = time.monotonic()
+        if first is None and any(number.isdigit() for number in at.values()):
+            first = now
+        if all(at[shard] == tip for shard, tip in tips.items()):
+            break
+        if now > deadline:
+            raise RuntimeError(f"{name} did not drain the stream within {_SECONDS_MAX} s: {at}")
+        time.sleep(_POLL_SECONDS)
+    tree.look()
+    return Drained(
+        name, records, tree.cpu_by_kind(), now - began, now - (first or began), tree.peak
+    )
+
+
+def full(records: int) -> Drained:
+    """`tillwatch run` as it is in production, into OpenSearch and Parquet."""
+    with _preloaded(records) as (stack, tips):
+        part = start_worker(stack)
+        try:
+            return _measure("Tillwatch, everything on", part.pid, stack, tips, records)
+        finally:
+            part.stop(_STOP_SECONDS_MAX)
+
+
+def noop(records: int) -> Drained:
+    """The same daemon, with amazon_kclpy's own process and a processor that does nothing."""
+    with _preloaded(records) as (stack, tips):
+        environment = stack.environment()
+        given = {
+            name.removeprefix("TILLWATCH_").lower(): value
+            for name, value in environment.items()
+            if name.startswith("TILLWATCH_")
+        }
+        settings = Settings(**{k: v for k, v in given.items() if k in Settings.model_fields})  # type: ignore[arg-type]  # pydantic reads text
+        directory = stack.folder.path / "noop"
+        directory.mkdir()
+        command = prepare(settings, directory)
+        child = f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m benchmarks.noop\n"
+        (directory / "child").write_text(child)
+        part = Part("the daemon", command, environment, directory / "log")
+        try:
+            return _measure("the daemon, nothing to do", part.pid, stack, tips, records)
+        finally:
+            part.stop(_STOP_SECONDS_MAX)
+
+
+def worker_table(records: int) -> None:
+    """Measure both, and print table (b)."""
+    runs = [full(records), noop(records)]
+    print(f"(b) Draining {records:,} preloaded records of one shard")
+    print()
+    print(
+        "| | CPU-s per 100k | of it daemon | of it child | records/s, start included "
+        "| records/s after the first checkpoint | peak child MiB | peak daemon MiB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for run in runs:
+        per = 100_000 / run.records
+        total = sum(run.cpu_seconds.values())
+        print(
+            f"| {run.name} | {total * per:.2f} | {run.cpu_seconds['daemon'] * per:.2f} "
+            f"| {run.cpu_seconds['child'] * per:.2f} | {run.records / run.seconds:,.0f} "
+            f"| {run.records / run.steady_seconds:,.0f} | {run.peak_mib['child']:.0f} "
+            f"| {run.peak_mib['daemon']:.0f} |"
+        )
+    print()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
