@@ -112,7 +112,8 @@ def _steal(
     receipt = trade.take_receipt() if rng.random() < campaign.receipts else None
     if receipt is not None and receipt.occurred_at > occurred_at:
         receipt = None
-    if receipt is not None and not target // 3 <= receipt.total <= target * 3:
+    fit = 1.2 if campaign.kind == "huge_refund" else 3.0
+    if receipt is not None and not target / fit <= receipt.total <= target * fit:
         trade.remember(receipt)
         receipt = None
     card = campaign.card
@@ -277,9 +278,8 @@ def _under_limit(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
         campaign, trade, day, [limit] * max(1, round(rng.randint(6, 14) / campaign.days))
     ):
         draft.lines = _lines_of(rng, trade.shop, int(limit * rng.uniform(0.86, 0.999)))
-        draft.original = (
-            None if draft.original and draft.original.total < draft.total else draft.original
-        )
+        if draft.original is not None and draft.original.total < draft.total:
+            draft.original = draft.customer_id = None  # no receipt is good for more than its sale
         drafts.append(draft)
     return drafts
 

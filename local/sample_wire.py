@@ -87,7 +87,7 @@ def garble(rng: Random, data: bytes) -> bytes:
     wire = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     change = {
         3: ("total", b'"-' + bytes(wire["total"])[1:]),
-        4: ("total", b'"0.00"'),
+        4: ("total", b'"12,50"'),
         5: ("type", b'"LAYAWAY"'),
         6: ("occurred_at", bytes(wire["occurred_at"])[:20] + b'"'),
         7: ("currency", b'"XQX"'),
