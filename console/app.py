@@ -67,6 +67,9 @@ def build(
             return _json({"error": str(error)}, 503)
         return _json({"error": "no such page"}, 404) if found is None else _json(found)
 
+    async def failed(_: Request, __: Exception) -> Response:
+        return _json({"error": "The live view failed; its log says why."}, 500)
+
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
 
@@ -78,6 +81,7 @@ def build(
             Route("/healthz", healthz),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
+        exception_handlers={Exception: failed},
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),

@@ -102,7 +102,7 @@ class Chart {
     const [at, values] = this.data;
     const index = this.plot?.cursor.idx ?? values.length - 1;
     if (values[index] === undefined) return say(this.readout, "");
-    say(this.readout, `${rate(values[index])} at ${clock(at[index])} UTC`);
+    say(this.readout, `${rate(values[index])} at ${clock(at[index])}`);
   }
 }
 

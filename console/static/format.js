@@ -3,6 +3,7 @@
 const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const decimal = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const twoDecimals = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 2 });
 const percentage = new Intl.NumberFormat(LOCALE, {
   style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1,
 });
@@ -16,6 +17,7 @@ const monies = new Map();
 
 export const count = (value) => whole.format(value);
 export const rate = (value) => decimal.format(value);
+export const small = (value) => twoDecimals.format(value);
 export const percent = (value) => (value === null ? "–" : percentage.format(value));
 export const deviation = (value) => (value === null ? "–" : `${signed.format(value)} σ`);
 export const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(2));

@@ -9,7 +9,7 @@ import { showShops } from "./shops.js";
 
 const POLL_MILLIS = 2_000;
 const BACKOFF_MILLIS_MAX = 30_000;
-const ANSWER_MILLIS_MAX = 10_000;
+const ANSWER_MILLIS_MAX = 20_000;
 
 const chosen = () => document.querySelector("input[name=window]:checked").value;
 let timer = 0;

@@ -35,7 +35,7 @@ function create() {
   const opened = element("time", "page-opened");
   const summary = element("p", "page-summary");
   const facts = element("dl", "facts");
-  for (const name of ["About", "Refunds", "Expected", "Refunded", "Score"]) {
+  for (const name of ["About", "Refunds", "Refunded", "Observed", "Expected", "Score"]) {
     facts.append(element("div", "", element("dt", "", name), element("dd")));
   }
   const toggle = element("summary");
@@ -65,9 +65,10 @@ function update(item, page) {
   say(summary, page.summary);
   say(facts[0], page.entity_kind === "shop" ? "the whole shop" : `${page.entity_kind} ${page.entity_id}`);
   say(facts[1], format.count(page.refunds));
-  say(facts[2], format.rate(page.expected));
-  say(facts[3], format.money(page.refunded));
-  say(facts[4], format.score(page.score));
+  say(facts[2], format.money(page.refunded));
+  say(facts[3], format.small(page.observed));
+  say(facts[4], format.small(page.expected));
+  say(facts[5], format.score(page.score));
   say(toggle, `Evidence: ${format.plural(page.evidence.length, "transaction", "transactions")}`);
   if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
 }
@@ -85,7 +86,7 @@ function evidenceTable(rows) {
   const caption = element("caption", "visually-hidden", "Transactions behind this page, the worst first");
   const scroll = element("div", "scroll", element("table", "", caption, element("thead", "", head), rows));
   scroll.tabIndex = 0;
-  scroll.setAttribute("role", "region");
+  scroll.setAttribute("role", "group");
   scroll.setAttribute("aria-label", "Evidence");
   return scroll;
 }
@@ -127,14 +128,14 @@ function showClosed(live) {
   say(byId("closed-count"), format.count(live.closed_total));
   byId("closed-empty").hidden = live.closed_pages.length > 0;
   keyed(byId("closed-rows"), live.closed_pages, (page) => page.page_id,
-    () => tableRow(["when", "", "", "number"]),
+    () => tableRow(["when", "", "number"]),
     (made, page) => {
-      const [closed, severity, what, refunded] = made.children;
+      const [closed, what, refunded] = made.children;
+      if (!what.firstChild) what.append(element("span"), " ", element("span"));
       say(closed, format.dayTime(page.updated_at));
-      if (!severity.firstChild) severity.append(element("span"));
-      severity.firstChild.className = `badge severity-${page.severity}`;
-      say(severity.firstChild, format.severity(page.severity));
-      say(what, `${page.shop_id} · ${page.entity_kind === "shop" ? format.words(page.reason) :
+      what.firstChild.className = `badge severity-${page.severity}`;
+      say(what.firstChild, format.severity(page.severity));
+      say(what.lastChild, `${page.shop_id} · ${page.entity_kind === "shop" ? format.words(page.reason) :
         `${format.words(page.reason)}, ${page.entity_kind} ${page.entity_id}`}`);
       made.title = page.summary;
       say(refunded, format.money(page.refunded));
