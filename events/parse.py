@@ -12,7 +12,14 @@ from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.rejection import Rejection
 from events.transaction import Line, Transaction
-from events.wire import ID_BYTES_MAX, REQUIRED, SCHEMA_VERSION, WireLine, WireTransaction
+from events.wire import (
+    ID_BYTES_MAX,
+    REQUIRED,
+    SCHEMA_VERSION,
+    WireContact,
+    WireLine,
+    WireTransaction,
+)
 
 STAGE: Final = "parse"
 
@@ -107,8 +114,10 @@ class Parser:
         wire, unknown = decode(data)
         if wire.schema != SCHEMA_VERSION and wire.schema is not None:
             raise ParseFault(ParseReason.SCHEMA_UNSUPPORTED, "schema")
-        _check_ids(wire, data)
-        _check_unique(data)
+        escaped = data.find(b"\\") >= 0  # `in` takes thrice as long on bytes
+        if escaped or not data.isascii():
+            _check_ids(wire)
+        _check_unique(data, escaped=escaped)
         exponent = EXPONENTS.get(wire.currency)
         if exponent is None:
             raise ParseFault(ParseReason.UNKNOWN_CURRENCY, "currency")
@@ -119,11 +128,8 @@ class Parser:
             method = payment.method
             if payment.card_token is not None:
                 card = self._pseudonymize.card_token(payment.card_token)
-        if (contact := wire.contact) is not None:
-            if contact.name is not None and contact.name.strip():
-                name = self._pseudonymize.contact_name(contact.name)
-            if contact.email is not None and contact.email.strip():
-                email = self._pseudonymize.contact_email(contact.email)
+        if wire.contact is not None:
+            name, email = self._contact(wire.contact)
         transaction = Transaction(
             wire.transaction_id,
             wire.shop_id,
@@ -150,6 +156,15 @@ class Parser:
                 raise ParseFault(ParseReason.MISSING_FIELD, field, "this source must send it")
         return transaction
 
+    def _contact(self, contact: WireContact) -> tuple[str | None, str | None]:
+        """Pseudonyms of name and e-mail; blank is absent, or strangers would be one person."""
+        name = email = None
+        if contact.name is not None and contact.name.strip():
+            name = self._pseudonymize.contact_name(contact.name)
+        if contact.email is not None and contact.email.strip():
+            email = self._pseudonymize.contact_email(contact.email)
+        return name, email
+
     def _time(self, moment: datetime, arrived_at: Instant | None) -> tuple[Instant, int]:
         """The instant of `moment`, and its offset from UTC in minutes."""
         offset = moment.utcoffset()
@@ -164,10 +179,8 @@ class Parser:
         return occurred_at, offset // _MINUTE if offset else 0
 
 
-def _check_ids(wire: WireTransaction, data: bytes) -> None:
-    """What the types cannot say of identifiers; a plain ASCII record has nothing to look for."""
-    if b"\\" not in data and data.isascii():
-        return
+def _check_ids(wire: WireTransaction) -> None:
+    """What the types cannot say of identifiers, where a record is not plain ASCII throughout."""
     for name in _ID_FIELDS:
         _check_id(getattr(wire, name), name)
     for index, line in enumerate(wire.lines or ()):
@@ -183,7 +196,7 @@ def _check_id(value: str | None, field: str) -> None:
         raise ParseFault(ParseReason.CONTROL_CHARACTER, field)
 
 
-def _check_unique(data: bytes) -> None:
+def _check_unique(data: bytes, *, escaped: bool) -> None:
     """Of duplicated keys the last wins, which nobody may do to what a transaction stands on.
 
     Counting bytes settles nearly every record; a further sighting, which may be a value or lie
@@ -198,7 +211,7 @@ def _check_unique(data: bytes) -> None:
         + count(b'"currency"')
         + count(b'"total"')
     )
-    if seen == len(REQUIRED) and not (b"\\u00" in data and _ESCAPED_LETTER.search(data)):
+    if seen == len(REQUIRED) and not (escaped and _ESCAPED_LETTER.search(data)):
         return
     if (name := duplicate_of(data, REQUIRED)) is not None:
         raise ParseFault(ParseReason.DUPLICATE_KEY, name)

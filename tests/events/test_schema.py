@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from events import schema
+from events.decode import NESTING_MAX
 from events.money import EXPONENTS
 from events.parse_reason import ParseReason
-from events.wire import REQUIRED, WireTransaction
+from events.unknown import UNKNOWN_BYTES_MAX
+from events.wire import LINES_MAX, REQUIRED, SCHEMA_VERSION, WireTransaction
 from tests.events.example import FULL
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,3 +58,10 @@ def test_every_reason_is_documented_with_its_meaning() -> None:
     assert [(word, meaning) for word, meaning, _ in rows] == [
         (reason.value, reason.meaning) for reason in ParseReason
     ]
+
+
+def test_meanings_state_the_limits_that_hold() -> None:
+    assert f" {NESTING_MAX} deep" in ParseReason.TOO_DEEP.meaning
+    assert f" {LINES_MAX:,} lines" in ParseReason.TOO_MANY_LINES.meaning
+    assert f" {UNKNOWN_BYTES_MAX // 1024} KiB" in ParseReason.UNKNOWN_FIELDS_TOO_LARGE.meaning
+    assert f"version is not {SCHEMA_VERSION}" in ParseReason.SCHEMA_UNSUPPORTED.meaning
