@@ -169,7 +169,10 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         return min(max(sales, LIFT_MIN), LIFT_MAX) * min(max(refunds, 1.0), CHAIN_LIFT_MAX)
 
     def expected(self, since: Instant, until: Instant) -> float:
-        """Refunds expected between two local instants, at most a day apart."""
+        """Refunds expected between two local instants, at most a day apart.
+
+        The last hour counts as a whole: what is booked in one go at its start is no surprise.
+        """
         state = self.state
         total = 0.0
         first, last = since // HOUR, until // HOUR
@@ -177,8 +180,6 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             part = 1.0
             if hour == first:
                 part -= since % HOUR / HOUR
-            if hour == last:
-                part -= 1.0 - until % HOUR / HOUR
             if state.hour - PAST_HOURS <= hour < state.hour and hour >= state.first:
                 total += state.past[hour % PAST_HOURS] * part
             else:

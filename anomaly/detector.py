@@ -13,7 +13,7 @@ from anomaly.hypotheses import suspicions
 from anomaly.marks import marks_of
 from anomaly.shop import Shop
 from anomaly.state import (
-    FAMILIES,
+    CHANNELS,
     FORMAT,
     GroupState,
     Incident,
@@ -176,8 +176,8 @@ class Detector:
         days = hour // 24 - state.day
         if days > 0:
             shop.next_day(days)
-            for place, family in enumerate(FAMILIES):
-                threshold = shop.group.thresholds[family]
+            for place, channel in enumerate(CHANNELS):
+                threshold = shop.group.thresholds[channel]
                 threshold.update(state.peaks[place])
                 if days > 1:
                     threshold.update(0.0, min(days - 1, QUIET_DAYS_MAX))
@@ -211,7 +211,7 @@ class Detector:
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
         told += self._page(shop, refund, beyond, value)
         for suspicion in found:
-            place = FAMILIES.index(suspicion.family)
+            place = CHANNELS.index(suspicion.channel)
             state.peaks[place] = max(state.peaks[place], suspicion.nats)
         weight = self._weight(shop, refund, excess, worst.nats - excess)
         shop.learn(transaction, refund, hour, weight, late=late)
@@ -219,7 +219,7 @@ class Detector:
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
     def _beyond(self, shop: Shop, suspicion: Suspicion) -> float:
-        return suspicion.nats - shop.group.thresholds[suspicion.family].get()
+        return suspicion.nats - shop.group.thresholds[suspicion.channel].get()
 
     def _weight(self, shop: Shop, refund: Recent, excess: float, needed: float) -> float:
         """How much a refund teaches: an anomaly does not teach that it is normal."""

@@ -1,11 +1,11 @@
 """A key group: what its shops share."""
 
 from anomaly.forest import Forest
-from anomaly.state import FAMILIES, GroupState, PeaksState
+from anomaly.state import CHANNELS, GroupState, PeaksState
 from anomaly.threshold import PeakThreshold
 
-BUDGET = {"volume": 0.25, "amount": 0.15, "cashier": 0.3, "card": 0.2, "receipt": 0.1}
-"""How the families share the budget of pages."""
+BUDGET = (0.1, 0.1, 0.1, 0.15, 0.1, 0.1, 0.15, 0.15, 0.05)
+"""How the channels share the budget of pages."""
 
 
 class Group:
@@ -13,7 +13,7 @@ class Group:
 
     Args:
         state: taken over, and changed.
-        pages_per_shop_week: the budget of all families together.
+        pages_per_shop_week: the budget of all channels together.
         seed: of the forest.
 
     Raises:
@@ -29,10 +29,10 @@ class Group:
             self.forest.load(state.forest)
         self._learnt = False
         self.thresholds = {}
-        for family in FAMILIES:
-            threshold = PeakThreshold(pages_per_shop_week * BUDGET[family])
-            threshold.state = state.peaks.setdefault(family, PeaksState())
-            self.thresholds[family] = threshold
+        for channel, part in zip(CHANNELS, BUDGET, strict=True):
+            threshold = PeakThreshold(pages_per_shop_week * part)
+            threshold.state = state.peaks.setdefault(channel, PeaksState())
+            self.thresholds[channel] = threshold
 
     def learn(self, features: dict[str, float]) -> None:
         """Teach the forest one refund."""

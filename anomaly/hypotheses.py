@@ -16,8 +16,8 @@ from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
 BURST: Instant = 2 * HOUR
-WINDOWS: tuple[Instant, ...] = (BURST, DAY)
-"""How far back refunds are counted one by one, in event time."""
+SPANS: dict[Instant, str] = {BURST: "two hours", DAY: "a day"}
+"""How far back refunds are counted one by one, in event time, and how that is said."""
 
 VOLUME_MIN = 4
 CASHIER_MIN = 3
@@ -25,8 +25,11 @@ CARD_MIN = 3
 WEEK_MIN = 12
 """Fewer refunds than these are no pattern, however quiet the shop."""
 
-EXPECTED_MIN = 0.05
+EXPECTED_MIN = 0.15
 """No expectation of a window is trusted below this."""
+
+RECEIPT_NATS = 0.6
+"""A receipt speaks for a customer who returns a lot: thieves have one less often."""
 
 RECALL_PART = 0.5
 RECALL_WEIGHT = 0.4
@@ -38,7 +41,7 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
     """All that `refund`, the newest that `shop` remembers, may be a sign of."""
     offset = transaction.utc_offset_minutes * MINUTE
     found = [_of_amount(shop, transaction, refund)]
-    for window in WINDOWS:
+    for window in SPANS:
         since = refund.at - window
         inside = [one for one in shop.state.recent if since < one.at <= refund.at]
         expected = max(shop.rate.expected(since + offset, refund.at + offset), EXPECTED_MIN)
@@ -57,12 +60,12 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
     return found
 
 
-def _free(shop: Shop, refunds: Iterable[Recent], kind: str, entity: str) -> list[Recent]:
-    """Those of `refunds` that no other incident has told of."""
+def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -> list[Recent]:
+    """Those of `refunds` that no incident has told of, other than the open one they go on from."""
     own = {
         incident.page_id
         for incident in shop.state.incidents
-        if incident.entity_kind == kind and incident.entity_id == entity
+        if incident.entity_id == entity and incident.window == window
     }
     return [one for one in refunds if not one.incident or one.incident in own]
 
@@ -76,17 +79,15 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
     return Suspicion(
-        family="amount",
+        channel="amount",
+        reason="amount",
         entity_kind="shop",
         entity_id=shop.id,
         window=0,
         observed=total,
         expected=usual,
         refunds=[refund],
-        parts=[
-            ("amount", nats, usual, total, "minor units"),
-            *shop.marks.parts(hits_of((refund,)), 1.0),
-        ],
+        parts=[("amount", nats, usual, total, "minor units")],
         usual=f"a usual refund there is {money(usual, shop.state.currency)}",
     )
 
@@ -94,7 +95,7 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
 def _of_volume(
     shop: Shop, window: Instant, inside: list[Recent], expected: float
 ) -> Suspicion | None:
-    refunds = _free(shop, inside, "shop", shop.id)
+    refunds = _free(shop, inside, shop.id, window)
     count = float(len(refunds))
     if count < VOLUME_MIN:
         return None
@@ -103,7 +104,8 @@ def _of_volume(
     if prices and prices.most_common(1)[0][1] > RECALL_PART * count:
         nats *= RECALL_WEIGHT
     return Suspicion(
-        family="volume",
+        channel=f"volume in {SPANS[window]}",
+        reason="volume",
         entity_kind="shop",
         entity_id=shop.id,
         window=window,
@@ -131,15 +133,16 @@ def _of_cashier_burst(
     if cashier is None:
         return None
     mine = [one for one in inside if one.cashier == cashier]
-    refunds = _free(shop, mine, "cashier", cashier)
+    refunds = _free(shop, mine, cashier, window)
     count = float(len(refunds))
     if count < CASHIER_MIN:
         return None
-    usual = max(expected * shop.cashiers.part(cashier, shop.state.sales_today), EXPECTED_MIN)
+    part = max(shop.cashiers.part(cashier, shop.state.sales_today), shop.desk_part())
+    usual = max(expected * part, EXPECTED_MIN)
     nats = surprise_of_count(count, usual, CASHIER_SHAPE)
-    span = "two hours" if window == BURST else "a day"
     return Suspicion(
-        family="cashier",
+        channel=f"cashier in {SPANS[window]}",
+        reason="cashier",
         entity_kind="cashier",
         entity_id=cashier,
         window=window,
@@ -150,7 +153,7 @@ def _of_cashier_burst(
             ("cashier", nats, usual, count, "refunds"),
             *shop.marks.parts(hits_of(refunds), count),
         ],
-        usual=f"usual for that cashier in {span} is {number(usual)}",
+        usual=f"usual for that cashier in {SPANS[window]} is {number(usual)}",
     )
 
 
@@ -166,13 +169,14 @@ def _of_week(shop: Shop) -> list[Suspicion]:
     nats = surprise_of_count(observed, expected, 2.0 * shop.rate.shape())
     return [
         Suspicion(
-            family="volume",
+            channel="volume in a week",
+            reason="volume",
             entity_kind="shop",
             entity_id=shop.id,
             window=WEEK,
             observed=observed,
             expected=expected,
-            refunds=_free(shop, shop.state.recent, "shop", shop.id),
+            refunds=_free(shop, shop.state.recent, shop.id, WEEK),
             parts=[("volume", nats, expected, observed, "refunds in a week")],
             usual=f"{number(observed)} in a week where {number(expected)} are usual",
         )
@@ -191,7 +195,8 @@ def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
     hits = [before + more for before, more in zip(one.marked, now, strict=True)]
     return [
         Suspicion(
-            family="cashier",
+            channel="cashier in weeks",
+            reason="cashier",
             entity_kind="cashier",
             entity_id=cashier,
             window=WEEK,
@@ -208,7 +213,7 @@ def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
 
 
 def _of_repeats(
-    shop: Shop, refund: Recent, family: str, key: str | None, repeats: Repeats
+    shop: Shop, refund: Recent, kind: str, key: str | None, repeats: Repeats
 ) -> list[Suspicion]:
     if key is None:
         return []
@@ -216,20 +221,30 @@ def _of_repeats(
     if len(refunds) < CARD_MIN:
         return []
     nats = repeats.score_one({"key": key, "at": refund.at})
+    hits = hits_of(refunds)
+    with_receipt = len(refunds) - hits[0]
     observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
     return [
         Suspicion(
-            family=family,
-            entity_kind=family,
+            channel=kind,
+            reason=kind,
+            entity_kind=kind,
             entity_id=key,
             window=WEEK,
             observed=observed,
             expected=expected,
             refunds=refunds,
             parts=[
-                (family, nats, expected, observed, f"refunds of the same {family}"),
-                *shop.marks.parts(hits_of(refunds), float(len(refunds))),
+                (kind, nats, expected, observed, f"refunds of the same {kind}"),
+                (
+                    "receipt",
+                    -with_receipt * RECEIPT_NATS,
+                    0.0,
+                    with_receipt,
+                    "refunds with receipt",
+                ),
+                *shop.marks.parts(hits, float(len(refunds))),
             ],
-            usual=f"usual is {number(expected)} for one {family}",
+            usual=f"usual is {number(expected)} for one {kind}",
         )
     ]

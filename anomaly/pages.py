@@ -47,10 +47,9 @@ def find(state: ShopState, refund: Recent, going_on: list[Suspicion]) -> Inciden
             return incident
     for incident in state.incidents:
         for one in going_on:
-            if one.family == incident.reason and one.entity_id == incident.entity_id:
-                if one.window == incident.window:
-                    return incident
-            elif one.family != "amount" and incident.reason != "amount":
+            if one.reason == incident.reason and one.entity_id == incident.entity_id:
+                return incident
+            if one.reason != "amount" and incident.reason != "amount":
                 mine = incident.cashiers.get(refund.cashier or "", 0)
                 if one.entity_kind == "shop" or 2 * mine >= incident.refunds:
                     return incident
@@ -63,8 +62,8 @@ def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float
     members = [one for one in suspicion.refunds if not one.incident]
     first = members[0]
     incident = Incident(
-        page_id=page_id(shop.id, suspicion.family, suspicion.entity_id, first.id),
-        reason=suspicion.family,
+        page_id=page_id(shop.id, suspicion.reason, suspicion.entity_id, first.id),
+        reason=suspicion.reason,
         entity_kind=suspicion.entity_kind,
         entity_id=suspicion.entity_id,
         currency=state.currency,

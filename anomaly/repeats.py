@@ -5,7 +5,7 @@ from typing import Any
 
 from river import base
 
-from anomaly.state import TRAIL_MAX, Recent, RepeatsState, RepeatState
+from anomaly.state import TRAIL_MAX, Recent, RepeatsState
 from anomaly.surprise import surprise_of_count
 from events.instant import DAY, Instant
 
@@ -15,6 +15,9 @@ MEMORY = 1000.0
 
 AGAIN_KEEPS: Instant = 2 * DAY
 """Each refund more keeps a card from being forgotten for so much longer than the others."""
+
+AGAIN_MAX = 3.0
+"""A card that comes again and again teaches no more than this, so that it does not become usual."""
 
 SHAPE = 1.0
 """Coming back is geometric: who came twice comes more easily a third time."""
@@ -28,9 +31,10 @@ def short(token: str) -> int:
 class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
     """How often refunds went to the same key, against how usual that is in this shop.
 
-    `x` has `key` (a card token, a receipt's id) and `at`, and may have `weight` (how much to learn)
-    and `refund` (remembered as evidence). At most `keys_max` keys are remembered, the longest
-    unseen forgotten first; a forgotten key counts as new, so the error is to miss, never to accuse.
+    `x` has `key` (a card token, a receipt's id); in learning also `refund` (a Recent) and, if it is
+    to teach less, `weight`; in scoring `at`. At most `keys_max` keys with their last `TRAIL_MAX`
+    refunds are remembered, the longest unseen forgotten first; a forgotten key counts as new, so
+    the error is to miss, never to accuse.
 
     Args:
         keys_max: keys remembered.
@@ -45,29 +49,25 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         self.state = RepeatsState()
 
     def learn_one(self, x: dict[str, Any]) -> None:
-        """Count one more refund of `key`; without it nothing is learnt."""
-        key, at = x.get("key"), x.get("at", 0)
-        if key is None:
+        """Remember one more `refund` of `key`; without both nothing is learnt."""
+        key, refund = x.get("key"), x.get("refund")
+        if key is None or refund is None:
             return
         weight = x.get("weight", 1.0)
         state, name = self.state, short(key)
-        before = self.count(key, at)
         if state.refunds >= MEMORY:
             kept = 1.0 - weight / state.refunds
             state.refunds *= kept
             state.again *= kept
         state.refunds += weight
-        state.again += weight * min(before, 3.0)
-        one = state.seen.get(name)
-        if one is None:
+        state.again += weight * min(self.count(key, refund.at), AGAIN_MAX)
+        trail = state.seen.get(name)
+        if trail is None:
             if len(state.seen) >= self.keys_max:
                 del state.seen[min(state.seen, key=self._kept_until)]
-            one = state.seen[name] = RepeatState(0.0, at, [])
-        one.n = before + 1.0
-        one.at = max(one.at, at)
-        if (refund := x.get("refund")) is not None:
-            one.trail.append(refund)
-            del one.trail[:-TRAIL_MAX]
+            trail = state.seen[name] = []
+        trail.append(refund)
+        del trail[:-TRAIL_MAX]
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against one more refund of `key`; 0.0 without it or at its first."""
@@ -77,11 +77,11 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         return surprise_of_count(self.count(key, x.get("at", 0)), self.mean(), SHAPE)
 
     def count(self, key: str, at: Instant) -> float:
-        """Refunds of `key` before `at`, fading."""
-        one = self.state.seen.get(short(key))
-        if one is None:
-            return 0.0
-        return float(one.n * 0.5 ** (max(at - one.at, 0) / self.half_life))
+        """Refunds of `key` before `at`, each fading by half in a half-life."""
+        total = 0.0
+        for refund in self.trail(key):
+            total += 0.5 ** (max(at - refund.at, 0) / self.half_life)
+        return total
 
     def mean(self) -> float:
         """Earlier refunds of the same key that a refund usually has."""
@@ -90,13 +90,12 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def trail(self, key: str) -> list[Recent]:
         """The refunds of `key` that are still remembered, oldest first."""
-        one = self.state.seen.get(short(key))
-        return [] if one is None else one.trail
+        return self.state.seen.get(short(key), [])
 
     def forget(self, key: str) -> None:
         """Start `key` anew: what it gathered has been told."""
         self.state.seen.pop(short(key), None)
 
     def _kept_until(self, name: int) -> Instant:
-        one = self.state.seen[name]
-        return one.at + int((one.n - 1.0) * AGAIN_KEEPS)
+        trail = self.state.seen[name]
+        return trail[-1].at + (len(trail) - 1) * AGAIN_KEEPS

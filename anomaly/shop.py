@@ -36,6 +36,12 @@ LARGE_DEVIATIONS = 2.5
 LARGE_SALES_MIN = 30.0
 """Sales before which none is called large."""
 
+DESK_PRIOR, DESK_PAIRS = 0.3, 8.0
+"""Part of a run of refunds by one cashier where nothing is known, and pairs that it counts for."""
+
+DESK_MEMORY = 300.0
+"""Pairs of refunds that count, about."""
+
 RETURN_WEIGHT = 0.3
 """What the amount of a refund says when it returns a large sale, receipt in hand."""
 
@@ -126,15 +132,32 @@ class Shop:
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn_one({"marks": refund.marks, "weight": weight})
+        self._learn_desk(refund, weight)
+        if refund.incident:
+            return  # told, so nothing gathers
+        state.refunds_today += 1.0
         kept = replace(refund, card=None)
-        told = bool(refund.incident)
-        if not told:
-            state.refunds_today += 1.0
-        learnt = {"at": refund.at, "weight": weight, "refund": None if told else kept}
+        learnt = {"weight": weight, "refund": kept}
         self.cards.learn_one({"key": refund.card, **learnt})
         self.receipts.learn_one({"key": transaction.original_transaction_id, **learnt})
-        if not told:
-            self.cashiers.learn_one({"cashier": refund.cashier, "weight": weight, "refund": kept})
+        self.cashiers.learn_one({"cashier": refund.cashier, **learnt})
+
+    def desk_part(self) -> float:
+        """How much of a run of refunds one cashier usually does: near one where there is a desk."""
+        state = self.state
+        return (state.same + DESK_PRIOR * DESK_PAIRS) / (state.pairs + DESK_PAIRS)
+
+    def _learn_desk(self, refund: Recent, weight: float) -> None:
+        state, recent = self.state, self.state.recent
+        if refund.cashier is None or len(recent) < 2:  # noqa: PLR2004 -- a pair
+            return
+        if state.pairs >= DESK_MEMORY:
+            kept = 1.0 - weight / state.pairs
+            state.pairs *= kept
+            state.same *= kept
+        state.pairs += weight
+        if recent[-2].cashier == refund.cashier:
+            state.same += weight
 
     def forgive(self, refund: Recent) -> None:
         """Take `refund` out of all that gathers: it has been told."""

@@ -39,8 +39,18 @@ CASHIERS_TOLD_MAX: Final = 8
 INCIDENTS_MAX: Final = 6
 """Incidents that one shop can have open at once; the quietest makes room."""
 
-FAMILIES: Final = ("volume", "amount", "cashier", "card", "receipt")
-"""What a suspicion, and so a page, can be about."""
+CHANNELS: Final = (
+    "volume in two hours",
+    "volume in a day",
+    "volume in a week",
+    "amount",
+    "cashier in two hours",
+    "cashier in a day",
+    "cashier in weeks",
+    "card",
+    "receipt",
+)
+"""The ways in which something can stand out, each with a threshold of its own."""
 
 NEVER: Final[Instant] = 2**62
 """An instant that no event reaches (the year 148,000)."""
@@ -112,20 +122,12 @@ class CashierState(msgspec.Struct, array_like=True):
     trail: list[Recent] = msgspec.field(default_factory=list)
 
 
-class RepeatState(msgspec.Struct, array_like=True):
-    """One card or receipt that refunds went to."""
-
-    n: float
-    at: Instant
-    trail: list[Recent]
-
-
 class RepeatsState(msgspec.Struct, array_like=True):
-    """The cards, or receipts, of a shop's refunds by hash, and how usual coming back is."""
+    """How usual coming back is, and by hash of the card or receipt the refunds remembered."""
 
     refunds: float = 0.0
     again: float = 0.0
-    seen: dict[int, RepeatState] = msgspec.field(default_factory=dict)
+    seen: dict[int, list[Recent]] = msgspec.field(default_factory=dict)
 
 
 class Incident(msgspec.Struct, array_like=True):
@@ -173,8 +175,11 @@ class ShopState(msgspec.Struct, array_like=True):
     closes_at: Instant = NEVER
     sales_today: int = 0
     refunds_today: float = 0.0
-    peaks: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(FAMILIES))
-    """The strongest suspicion of the day in each family, nats."""
+    pairs: float = 0.0
+    same: float = 0.0
+    """Refunds soon after another, and those of them by the same cashier."""
+    peaks: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(CHANNELS))
+    """The strongest suspicion of the day in each channel, nats."""
     days: list[tuple[float, float]] = msgspec.field(default_factory=list)
     """Refunds of the last days: counted, expected."""
     rate: RateState = msgspec.field(default_factory=RateState)
@@ -190,9 +195,10 @@ class ShopState(msgspec.Struct, array_like=True):
 
 
 class PeaksState(msgspec.Struct, array_like=True):
-    """A histogram of the daily peaks of one family, and the threshold that follows from it."""
+    """A histogram of the daily peaks of one channel, and the threshold that follows from it."""
 
     seen: int = 0
+    updates: int = 0
     level: float = 0.0
     counts: list[int] = msgspec.field(default_factory=list)
 

@@ -11,12 +11,13 @@ from events.score import Reason
 class Suspicion(msgspec.Struct):
     """That something goes on with one entity of a shop.
 
-    `family` is one of state.FAMILIES. `parts` say what the evidence is made of; it adds up to
-    `nats`. `refunds` are those it speaks of, the newest last; `window` is how far back it looks.
-    `usual` is what the summary will say of the expectation.
+    `channel` is one of state.CHANNELS, `reason` its first word. `parts` say what the evidence is
+    made of; it adds up to `nats`. `refunds` are those it speaks of, the newest last; `window` is
+    how far back it looks. `usual` is what the summary will say of the expectation.
     """
 
-    family: str
+    channel: str
+    reason: str
     entity_kind: str
     entity_id: str
     window: Instant

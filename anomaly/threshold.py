@@ -1,5 +1,6 @@
 """Where suspicion becomes a page: calibrated from the stream to a budget of pages."""
 
+from bisect import bisect_left
 from itertools import accumulate
 from math import log
 
@@ -14,17 +15,20 @@ SEEN_MAX = 8000
 """Shop-days after which the counts are halved, so that the stream's newest half-year rules."""
 
 PRIOR_NATS = 9.0
-"""The threshold for 0.1 pages per shop and week in one family, where nothing was seen yet."""
+"""The threshold for 0.01 pages per shop and week in one channel, where nothing was seen yet."""
 
 PRIOR_DAYS = 200.0
 """So many shop-days does it count for."""
 
-NATS_MIN, NATS_MAX = 6.0, 13.0
+NATS_MIN, NATS_MAX = 7.0, 20.0
 """A stream cannot drag a threshold beyond these."""
 
-SLOPE_MIN = 0.5
+LEVEL_EVERY = 8
+"""The level is worked out at the first and then at every so many updates: it moves slowly."""
 
-BODY, TAIL = 0.80, 0.96
+SLOPE_MIN = 0.7
+
+BODY, TAIL = 0.90, 0.98
 """Quantiles that the tail's slope is measured between: fraud is rarer than the upper one."""
 
 DAYS_PER_WEEK = 7.0
@@ -55,25 +59,24 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
         if state.seen >= SEEN_MAX:
             state.counts = [count >> 1 for count in state.counts]
             state.seen = sum(state.counts)
-        state.level = self._level()
+        state.updates += 1
+        if state.updates % LEVEL_EVERY == 1:
+            state.level = self._level()
 
     def get(self) -> float:
         """Nats from which on a suspicion is a page."""
         return self.state.level if self.state.seen else self._prior()
 
     def _prior(self) -> float:
-        return min(max(PRIOR_NATS + log(0.1 / self.pages_per_shop_week), NATS_MIN), NATS_MAX)
+        return min(max(PRIOR_NATS + log(0.01 / self.pages_per_shop_week), NATS_MIN), NATS_MAX)
 
     def _level(self) -> float:
         seen = self.state.seen
         target = min(self.pages_per_shop_week / DAYS_PER_WEEK, 1.0 - TAIL)
-        body, tail = self._quantile(BODY), self._quantile(TAIL)
+        below = list(accumulate(self.state.counts))
+        body = (bisect_left(below, BODY * seen) + 1) / BINS_PER_NAT
+        tail = (bisect_left(below, TAIL * seen) + 1) / BINS_PER_NAT
         slope = max((tail - body) / log((1.0 - BODY) / (1.0 - TAIL)), SLOPE_MIN)
         level = tail + slope * log((1.0 - TAIL) / target)
         shrunk = (seen * level + PRIOR_DAYS * self._prior()) / (seen + PRIOR_DAYS)
         return min(max(shrunk, NATS_MIN), NATS_MAX)
-
-    def _quantile(self, share: float) -> float:
-        wanted = share * self.state.seen
-        below = accumulate(self.state.counts)
-        return (1 + sum(count < wanted for count in below)) / BINS_PER_NAT
