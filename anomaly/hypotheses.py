@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from math import exp
+from math import exp, log
 
 from anomaly.cashiers import SHAPE as CASHIER_SHAPE
-from anomaly.marks import WITHOUT_RECEIPT, hits_of
+from anomaly.marks import WITHOUT_RECEIPT, Part, hits_of
 from anomaly.repeats import Repeats
 from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Recent
@@ -28,8 +28,11 @@ WEEK_MIN = 12
 EXPECTED_MIN = 0.15
 """No expectation of a window is trusted below this."""
 
-RECEIPT_NATS = 0.6
-"""A receipt speaks for a customer who returns a lot: thieves have one less often."""
+BARE_AMONG_THIEVES = 0.7
+"""Part of fraudulent refunds that have no receipt: a receipt speaks for an honest customer."""
+
+BARE_SHARE_MAX = 0.98
+"""Where more refunds than this have no receipt, receipts are simply not sent."""
 
 RECALL_PART = 0.5
 RECALL_WEIGHT = 0.4
@@ -70,6 +73,17 @@ def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -
     return [one for one in refunds if not one.incident or one.incident in own]
 
 
+def _of_receipt(shop: Shop, refunds: list[Recent]) -> list[Part]:
+    """The likelihood ratio of receipts and missing ones: it can speak for the refunds as well."""
+    share = shop.marks.share(0)
+    if share > BARE_SHARE_MAX:
+        return []
+    bare = hits_of(refunds)[0]
+    nats = bare * log(BARE_AMONG_THIEVES / share)
+    nats += (len(refunds) - bare) * log((1.0 - BARE_AMONG_THIEVES) / (1.0 - share))
+    return [("receipt", nats, share * len(refunds), bare, "refunds without receipt")]
+
+
 def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
     mean, _, _ = shop.refund_amounts.usual()
     usual, total = exp(mean), float(refund.total)
@@ -87,7 +101,10 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
         observed=total,
         expected=usual,
         refunds=[refund],
-        parts=[("amount", nats, usual, total, "minor units")],
+        parts=[
+            ("amount", nats, usual, total, "minor units"),
+            *_of_receipt(shop, [refund]),
+        ],
         usual=f"a usual refund there is {money(usual, shop.state.currency)}",
     )
 
@@ -221,8 +238,7 @@ def _of_repeats(
     if len(refunds) < CARD_MIN:
         return []
     nats = repeats.score_one({"key": key, "at": refund.at})
-    hits = hits_of(refunds)
-    with_receipt = len(refunds) - hits[0]
+    hits = [0.0, *hits_of(refunds)[1:]]
     observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
     return [
         Suspicion(
@@ -236,13 +252,7 @@ def _of_repeats(
             refunds=refunds,
             parts=[
                 (kind, nats, expected, observed, f"refunds of the same {kind}"),
-                (
-                    "receipt",
-                    -with_receipt * RECEIPT_NATS,
-                    0.0,
-                    with_receipt,
-                    "refunds with receipt",
-                ),
+                *_of_receipt(shop, refunds),
                 *shop.marks.parts(hits, float(len(refunds))),
             ],
             usual=f"usual is {number(expected)} for one {kind}",
