@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from events.instant import MINUTE, Instant
 from sinks.schema import SCHEMA, WRITER_OPTIONS
 
-ROWS_IN_MEMORY_MAX = 200_000
-"""Rows merged at a time, which is a row group of the final file; about 300 bytes each."""
+ROWS_IN_MEMORY_MAX = 65_536
+"""Rows merged at a time, which is a row group of the final file; about 400 bytes each, twice."""
 
 Piece = tuple[str, int]
 """A staged part's key, and the row group in it."""

@@ -1,6 +1,5 @@
 """The only module that imports opensearch-py: how a client is made, and how a bulk body is sent."""
 
-import ssl
 from typing import Any
 
 import events
@@ -67,17 +66,16 @@ def connect(
 ) -> Any:
     """An opensearch-py client for `url`; nothing is sent yet.
 
-    It tries nothing twice: sinks/retry.py does. Certificates are verified against the system's
-    authorities. Compression is for a cluster across a network, not for this machine.
+    It tries nothing twice: sinks/retry.py does. Certificates are verified against the authorities
+    of certifi, or those of SSL_CERT_FILE or SSL_CERT_DIR. Compression is for a cluster across a
+    network, not for this machine.
     """
-    secure = url.startswith("https:")
     return OpenSearch(
         hosts=[url],
         http_auth=(user, password) if user is not None and password is not None else None,
         connection_class=_QuietConnection,
-        use_ssl=secure,
-        verify_certs=secure,
-        ssl_context=ssl.create_default_context() if secure else None,
+        use_ssl=url.startswith("https:"),
+        verify_certs=True,
         http_compress=http_compress,
         maxsize=connections_max,
         pool_maxsize=connections_max,

@@ -79,7 +79,7 @@ class Retry:
             self._count(self._service)
         outcome = state.outcome
         _log.warning(
-            "%s: try %d failed, next in %.1f s at most: %s",
+            "%s: try %d failed, next in %.1f s: %s",
             self._service,
             state.attempt_number,
             state.upcoming_sleep,

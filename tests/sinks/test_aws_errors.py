@@ -13,7 +13,7 @@ from sinks.retry import Transient
 
 def client_error(code: str, status: int) -> ClientError:
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "Publish")  # type: ignore[arg-type]
+    return ClientError(answer, "Publish")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from sinks.bulk import (
     Body,
     ItemError,
     Refused,
-    Source,
     Verdict,
     bodies,
     detail_of,
     field_of,
     judge,
 )
+from sinks.document import Source
 from tests.sinks.made import batch, page, scored
 
 

@@ -1,0 +1,150 @@
+"""The mappings, and that a real node takes every document by them."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from events.transaction import Line
+from sinks import document, templates
+from sinks.opensearch import OpenSearchSink
+from tests.sinks.made import NOON, batch, page, rejection, score, scored
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+
+def fields_of(struct: type[msgspec.Struct]) -> set[str]:
+    return set(struct.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("name", "struct"),
+    [
+        ("transactions", document.TransactionDocument),
+        ("pages", document.PageDocument),
+        ("rejections", document.RejectionDocument),
+        ("operations", document.StatusDocument),
+    ],
+)
+def test_every_field_of_a_document_is_mapped_and_nothing_else(
+    name: str, struct: type[msgspec.Struct]
+) -> None:
+    made = templates.templates()[f"tillwatch-{name}"]
+    mappings = made["template"]["mappings"]
+    assert set(mappings["properties"]) == fields_of(struct)
+
+
+def test_every_object_is_strict() -> None:
+    def check(mapping: dict[str, Any]) -> None:
+        if "properties" in mapping:
+            assert mapping["dynamic"] == "strict"
+            for inner in mapping["properties"].values():
+                check(inner)
+
+    for made in templates.templates().values():
+        check(made["template"]["mappings"])
+
+
+def test_replicas_and_refresh_are_parameters() -> None:
+    made = templates.templates(number_of_replicas=2, refresh_interval="30s")
+    for template in made.values():
+        index = template["template"]["settings"]["index"]
+        assert index["number_of_replicas"] == 2
+        assert index["refresh_interval"] == "30s"
+
+
+UNKNOWN = [
+    b'{"a":{"b":[1,{"c":null}]}}',
+    b'{"a":null}',
+    b'{"a":[]}',
+    b'{"a":{}}',
+    b'{"a":[[1,2],[3]]}',
+    b'{"":1," ":2,".":3,"a..b":4}',
+    b'{"a":true,"b":1e300,"c":123456789012345678901234567890}',
+    b'{"a":"\\u0000"}',
+    b"{}",
+    b'{"a":' + b"[" * 30 + b"]" * 30 + b"}",
+    b'{"a":' + b'{"b":' * 30 + b"1" + b"}" * 31,
+    '{"a":"é\U0001f600"}'.encode(),
+]
+
+
+@pytest.mark.integration
+class TestAtANode:
+    @pytest.fixture
+    def client(self, stack: "Stack") -> Any:
+        stack.renew()
+        client = stack.search_client()
+        yield client
+        client.close()
+
+    def test_applying_again_changes_nothing(self, client: Any) -> None:
+        before = client.indices.get_index_template(name="tillwatch-*")
+        templates.apply(client)
+        assert client.indices.get_index_template(name="tillwatch-*") == before
+        assert len(before["index_templates"]) == 4
+
+    def test_every_document_is_taken_and_found_by_its_fields(self, client: Any) -> None:
+        full = scored(
+            1,
+            score=score(),
+            type="REFUND",
+            register_id="r2",
+            payment_method="CARD",
+            card_token="k-1",
+            customer_id="u-1",
+            contact_name="n-hash",
+            contact_email="e-hash",
+            original_transaction_id="t-0",
+            reason="r" * 40_000,
+            approval_limit=10**15 - 1,
+            lines=(Line("101", "d" * 1_024, "toys", -1_500, -5), Line()),
+            unknown=b'{"till":{"side":"left"}}',
+        )
+        odd = [scored(100 + n, unknown=unknown) for n, unknown in enumerate(UNKNOWN)]
+        ends = [
+            scored(200, occurred_at=-62_135_596_800_000_000, total=10**15 - 1, currency="JPY"),
+            scored(201, occurred_at=253_402_300_799_999_999, score=score(float("nan"))),
+            scored(202, transaction_id='_"\\\x00\u2028é' + "x" * 500),
+        ]
+        made = batch(
+            full,
+            *odd,
+            *ends,
+            pages=(page(), page(1, "updated")),
+            rejections=(rejection(300), rejection(301, arrived_at=None, shop_id="s", field="f")),
+        )
+        sink = OpenSearchSink(client, threading.Event(), clock=lambda: NOON)
+        assert sink.write(made).rejections == ()
+        client.indices.refresh(index="transactions-*,pages-*,rejections-*,operations")
+
+        def count(index: str, **term: Any) -> int:
+            found: int = client.count(index=index, body={"query": {"term": term}})["count"]
+            return found
+
+        everything = client.count(index="transactions-*")["count"]
+        assert everything == len(made.scored)
+        assert count("transactions-*", total=25.0) == 1
+        assert count("transactions-*", **{"unknown.till.side": "left"}) == 1
+        assert count("transactions-*", **{"score.reasons.kind": "receipt"}) == 2
+        assert count("transactions-*", **{"lines.quantity": -1.5}) == 1
+        assert count("transactions-*", occurred_at="2026-01-05T12:00:01.250Z") == 1
+        assert count("pages-2026.01", refunded_total=1284.0) == 1
+        assert count("rejections-2026.01.05", stage="parse") == 1
+        assert count("rejections-undated", field="f") == 1
+        assert count("operations", shard_id=made.last.shard_id) == 1
+
+    def test_a_field_that_no_document_has_is_refused(self, client: Any) -> None:
+        answer = client.bulk(
+            body=b'{"index":{"_index":"transactions-2026.01.05","_id":"x"}}\n{"tilll":1}\n'
+        )
+        assert answer["items"][0]["index"]["error"]["type"] == "strict_dynamic_mapping_exception"
+
+    def test_a_page_does_not_go_backwards(self, client: Any) -> None:
+        sink = OpenSearchSink(client, threading.Event())
+        for made in (page(1, "updated"), page(0), page(1, "updated", summary="again")):
+            assert sink.write(batch(scored(1), pages=(made,))).rejections == ()
+        stands = client.get(index="pages-2026.01", id="p-0001")["_source"]
+        assert (stands["revision"], stands["summary"]) == (1, "again")
