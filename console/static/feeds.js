@@ -3,7 +3,7 @@
 import { byId, element, keyed, say, tableRow } from "./element.js";
 import * as format from "./format.js";
 
-const SILENT_MILLIS = 120_000;
+const QUIET_MILLIS = 120_000;
 const BEHIND_MILLIS = 60_000;
 
 export function showTiles(live) {
@@ -31,12 +31,12 @@ export function showShards(live) {
   const served = Date.parse(live.served_at);
   const known = live.shards.filter((shard) => shard.behind_millis !== null);
   const worst = Math.max(0, ...known.map((shard) => shard.behind_millis));
-  const silent = live.shards.filter((shard) => served - Date.parse(shard.written_at) > SILENT_MILLIS);
+  const quiet = live.shards.filter((shard) => served - Date.parse(shard.written_at) > QUIET_MILLIS);
   say(byId("tile-lag"), known.length ? format.duration(worst) : "–");
   say(byId("tile-lag-sub"), live.shards.length === 0 ? "no worker has reported" :
-    silent.length ? `${format.plural(silent.length, "shard", "shards")} silent` :
+    quiet.length ? `${quiet.length} of ${format.plural(live.shards.length, "shard", "shards")} quiet` :
     `the furthest of ${format.plural(live.shards.length, "shard", "shards")}`);
-  byId("tile-lag-box").classList.toggle("alarming", worst >= BEHIND_MILLIS || silent.length > 0);
+  byId("tile-lag-box").classList.toggle("alarming", worst >= BEHIND_MILLIS);
   say(byId("shards-count"), `${format.plural(live.indexed, "transaction", "transactions")} indexed`);
   byId("shards-empty").hidden = live.shards.length > 0;
   keyed(byId("shards-rows"), live.shards, (shard) => shard.shard_id,
@@ -44,12 +44,13 @@ export function showShards(live) {
     (row, shard) => {
       const [name, behind, event, records, reported] = row.children;
       const age = served - Date.parse(shard.written_at);
-      row.classList.toggle("marked", age > SILENT_MILLIS || (shard.behind_millis ?? 0) >= BEHIND_MILLIS);
+      row.classList.toggle("marked", (shard.behind_millis ?? 0) >= BEHIND_MILLIS);
+      row.classList.toggle("quiet", age > QUIET_MILLIS);
       say(name, shard.shard_id);
       say(behind, shard.behind_millis === null ? "–" : format.duration(shard.behind_millis));
       say(records, format.count(shard.records));
       say(event, shard.last_event_at ? format.dateTime(shard.last_event_at).slice(5) : "–");
-      say(reported, `${age > SILENT_MILLIS ? "silent for " : ""}${format.duration(age)}${age > SILENT_MILLIS ? "" : " ago"}`);
+      say(reported, age > QUIET_MILLIS ? `quiet for ${format.duration(age)}` : `${format.duration(age)} ago`);
     });
 }
 

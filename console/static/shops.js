@@ -6,8 +6,26 @@ import * as format from "./format.js";
 const MARKED_DEVIATION = 3;
 const SCALES = [0.05, 0.1, 0.2, 0.4, 0.6, 1];
 
+const canHover = matchMedia("(hover: hover)");
+
+/** Whether someone is reading the table: then its rows keep their places. */
+function isRead() {
+  const panel = byId("shops");
+  return panel.matches(":focus-within") || (canHover.matches && panel.matches(":hover"));
+}
+
+/** The shops in the order that the table has now; those that are new come last. */
+function asShown(shops) {
+  const places = new Map(Array.from(byId("shops-rows").children, (row, place) => [row.dataset.key, place]));
+  const placeOf = (shop) => places.get(shop.shop_id) ?? Infinity;
+  return shops.toSorted((one, other) => (placeOf(one) > placeOf(other)) - (placeOf(one) < placeOf(other)));
+}
+
 export function showShops(live) {
-  const { shops, shops_total: total } = live;
+  const { shops_total: total } = live;
+  const held = isRead();
+  const shops = held ? asShown(live.shops) : live.shops;
+  say(byId("shops-held"), held ? "Order held while you read." : "");
   const highest = Math.max(0, ...shops.map((shop) => Math.max(shop.rate, shop.normal ?? 0)));
   const scale = SCALES.find((step) => step >= highest) ?? 1;
   byId("shops-empty").hidden = shops.length > 0 || live.now === null;

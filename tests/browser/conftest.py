@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = Path(os.environ.get("TILLWATCH_CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [
@@ -29,6 +29,7 @@ def browser() -> Iterator[Browser]:
             f"there is no Chromium at {CHROMIUM}: install one (Debian: apt-get install chromium; "
             "elsewhere: playwright install chromium) and name it in TILLWATCH_CHROMIUM"
         )
+    expect.set_options(timeout=ANSWER_MILLIS_MAX)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield launched

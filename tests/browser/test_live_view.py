@@ -37,6 +37,7 @@ def filled(stack: Stack) -> Stack:
         client,
         scored=[
             *scene.sales_and_refunds("shop-001", sales=95, refunds=5, until=since - HOUR),
+            *scene.sales_and_refunds("shop-009", sales=95, refunds=5, until=since - HOUR),
             *scene.sales_and_refunds("shop-001", sales=6, refunds=0, until=scene.NOW - 10 * MINUTE),
             *scene.sales_and_refunds("shop-002", sales=4, refunds=0, until=scene.NOW - HOUR),
             scene.transaction("yen", shop_id="shop-003", at=scene.NOW),
@@ -128,7 +129,7 @@ def test_charts_draw_and_say_their_figures(running: Console, open_page: Open) ->
 def test_the_window_is_chosen(running: Console, open_page: Open) -> None:
     page = open_page(running.address)
     page.get_by_label("24 hours").check()
-    expect(page.locator("#tile-transactions")).to_have_text("115")
+    expect(page.locator("#tile-transactions")).to_have_text("215")
     expect(page.locator("#bucket-note")).to_contain_text("10 minutes")
     page.get_by_label("7 days").check()
     expect(page.locator("#bucket-note")).to_contain_text("an hour")
@@ -268,6 +269,28 @@ def test_updates_move_nothing_and_lose_nothing(
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     expect(page.locator(".evidence tbody").first).to_be_visible()
     assert page.evaluate("window.shift") < 0.02
+
+
+def test_shops_keep_their_places_while_they_are_read(
+    stack: Stack, running: Console, open_page: Open
+) -> None:
+    page = open_page(running.address)
+    shops = page.locator("#shops-rows th")
+    expect(shops.first).to_have_text("shop-001")
+    page.locator("#shops-rows tr").first.hover()
+    client = stack.search_client()
+    until = scene.NOW - MINUTE
+    scene.put(
+        client,
+        scored=scene.sales_and_refunds("shop-009", sales=0, refunds=30, until=until, every=SECOND),
+    )
+    client.close()
+    expect(shops.last).to_have_text("shop-009")
+    expect(shops.first).to_have_text("shop-001")
+    expect(page.locator("#shops-held")).to_have_text("Order held while you read.")
+    page.mouse.move(1, 1)
+    expect(shops.first).to_have_text("shop-009")
+    expect(page.locator("#shops-held")).to_have_text("")
 
 
 def test_it_says_that_opensearch_is_away_and_goes_on_by_itself(
