@@ -29,7 +29,7 @@ from local.worker import (
 )
 
 _TICK_SECONDS = 0.5
-_STATUS_SECONDS = 15.0
+_STATUS_SECONDS = 60.0
 _ONCE_SETTINGS = {"TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "5"}
 _EXPECTED = (JarsError, PartError, ProducerError, StateFolderError, StuckError)
 _INTERRUPTED = 130
@@ -112,7 +112,13 @@ class Demo:
         found = contents(self._kinesis, made.stream, made.shards)
         tell(f"put {self.feeder.put:,} records; waiting until all are through")
         try:
-            wait_until_drained(self._stack.aws, made, found.tips, check=self.check)
+            wait_until_drained(
+                self._stack.aws,
+                made,
+                found.tips,
+                check=self.check,
+                progress=self._stack.node.written if self._stack.node else lambda: None,
+            )
         except StuckError as error:
             said = trouble(self._worker) if self._worker else ""
             raise StuckError(f"{error}\n{said}") from error
@@ -181,6 +187,7 @@ def demo(
                 running.start_console()
                 running.watch()
     except KeyboardInterrupt:
+        tell("ended; every part is gone")
         if once:
             sys.exit(_INTERRUPTED)
     except _EXPECTED as error:
@@ -199,10 +206,8 @@ def _running(ending: Ending, state: Path, *, shards: int, keep: bool) -> Iterato
             yield Demo(stack, parts)
         finally:
             ending.begin()
-            began = time.monotonic()
             parts.close()
             tell("ending OpenSearch and the AWS endpoint")
-    tell(f"ended in {time.monotonic() - began:.1f} s")
 
 
 _BEGAN = time.monotonic()

@@ -22,6 +22,7 @@ def wait_until_drained(
     tips: Mapping[str, str],
     *,
     check: Callable[[], None],
+    progress: Callable[[], object] = lambda: None,
     stuck_seconds_max: float = _STUCK_SECONDS_MAX,
 ) -> None:
     """Return when every shard's worker is done with everything up to its tip.
@@ -29,10 +30,12 @@ def wait_until_drained(
     `tips` are last sequence numbers by shard, of a stream that nobody writes to any more. A shard
     is done when its checkpoint in the lease table has reached its tip, the snapshot of exactly that
     checkpoint has no open hour, and every hour that it says to publish lies in the bucket. `check`
-    is called between looks, and raises where waiting makes no sense any more.
+    is called between looks, and raises where waiting makes no sense any more; `progress` gives
+    something that differs from look to look while other sinks are being written to.
 
     Raises:
-        StuckError: no checkpoint moved and no file came for `stuck_seconds_max`.
+        StuckError: no checkpoint moved, no file came and `progress` stood still for
+            `stuck_seconds_max`.
     """
     look = _Look(aws, made)
     seen: object = None
@@ -48,7 +51,7 @@ def wait_until_drained(
         if not waiting:
             return
         check()
-        now = (checkpoints, look.files_count())
+        now = (checkpoints, look.files_count(), progress())
         if now != seen:
             seen, deadline = now, time.monotonic() + stuck_seconds_max
         elif time.monotonic() > deadline:

