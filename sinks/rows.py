@@ -37,11 +37,6 @@ _STRINGS = (
     "original_transaction_id",
     "reason",
 )
-_NUMBERS = ("occurred_at", "utc_offset_minutes", "total", "approval_limit", "lines", "unknown")
-_of_transaction = attrgetter(*_STRINGS, *_NUMBERS)
-_of_position = attrgetter("shard_id", "sequence_number", "sub_sequence_number")
-_of_line = attrgetter(*Line.__struct_fields__)
-_of_reason = attrgetter(*Reason.__struct_fields__)
 
 UNBUILDABLE = (KeyError, OverflowError, ValueError, TypeError)
 """What a row that fits no column raises (Arrow's errors and UnicodeError are ValueErrors)."""
@@ -65,8 +60,8 @@ def rows(scored: Sequence[Scored]) -> Rows:
         one of UNBUILDABLE: some row does not fit the schema; `unbuildable` finds it.
     """
     order, hours, counts = _order(scored)
-    ordered = [scored[i] for i in order]
-    return Rows(_table(ordered), hours, counts)
+    # Columns first, order after: in stream order the values lie one after another in memory.
+    return Rows(_table(scored).take(order), hours, counts)
 
 
 def unbuildable(scored: Sequence[Scored]) -> list[tuple[Scored, str]]:
@@ -86,9 +81,7 @@ def unbuildable(scored: Sequence[Scored]) -> list[tuple[Scored, str]]:
     return []
 
 
-def _order(
-    scored: Sequence[Scored],
-) -> tuple[list[int], tuple[Instant, ...], tuple[int, ...]]:
+def _order(scored: Sequence[Scored]) -> tuple[Any, tuple[Instant, ...], tuple[int, ...]]:
     times = np.fromiter((s.transaction.occurred_at for s in scored), np.int64, len(scored))
     shops = [s.transaction.shop_id for s in scored]
     ranks = {shop: rank for rank, shop in enumerate(sorted(set(shops)))}
@@ -96,37 +89,49 @@ def _order(
     hours = times // HOUR
     order = np.lexsort((times, codes, hours))
     starts, counts = np.unique(hours, return_counts=True)
-    return order.tolist(), tuple((starts * HOUR).tolist()), tuple(counts.tolist())
+    return pa.array(order), tuple((starts * HOUR).tolist()), tuple(counts.tolist())
 
 
 def _table(scored: Sequence[Scored]) -> Any:
-    transactions = tuple(zip(*map(_of_transaction, [s.transaction for s in scored]), strict=True))
-    strings = dict(zip(_STRINGS, transactions, strict=False))
-    occurred, offsets, totals, limits, lines, unknown = transactions[len(_STRINGS) :]
-    shards, sequences, subs = zip(*map(_of_position, [s.position for s in scored]), strict=True)
-    factors = [_FACTORS[code] for code in strings["currency"]]
+    transactions = [s.transaction for s in scored]
+    positions = [s.position for s in scored]
     scores = [s.score for s in scored]
-    columns: dict[str, Any] = {name: pa.array(v, pa.string()) for name, v in strings.items()}
+    factors = [_FACTORS[it.currency] for it in transactions]
+    columns: dict[str, Any] = {name: _strings(transactions, name) for name in _STRINGS}
     columns |= {
-        "occurred_at": _times(occurred),
-        "utc_offset_minutes": pa.array(offsets, pa.int16()),
-        "total": _decimals([v * f for v, f in zip(totals, factors, strict=True)], MONEY),
-        "approval_limit": _decimals(
-            [None if v is None else v * f for v, f in zip(limits, factors, strict=True)], MONEY
+        "occurred_at": _times([it.occurred_at for it in transactions]),
+        "utc_offset_minutes": pa.array([it.utc_offset_minutes for it in transactions], pa.int16()),
+        "total": _decimals(
+            [it.total * factor for it, factor in zip(transactions, factors, strict=True)], MONEY
         ),
-        "lines": _lists(lines, _lines),
-        "unknown": pa.array([None if v is None else v.decode() for v in unknown], pa.string()),
+        "approval_limit": _decimals(
+            [
+                None if it.approval_limit is None else it.approval_limit * factor
+                for it, factor in zip(transactions, factors, strict=True)
+            ],
+            MONEY,
+        ),
+        "lines": _lists([it.lines for it in transactions], _lines),
+        "unknown": pa.array(
+            [None if it.unknown is None else it.unknown.decode() for it in transactions],
+            pa.string(),
+        ),
         "score": pa.array([None if s is None else s.value for s in scores], pa.float64()),
         "score_reasons": _lists([() if s is None else s.reasons for s in scores], _reasons),
         "model_version": pa.array(
             [None if s is None else s.model_version for s in scores], pa.string()
         ),
-        "shard_id": pa.array(shards, pa.string()),
-        "sequence_number": pa.array(sequences, pa.string()),
-        "sub_sequence_number": pa.array(subs, pa.int64()),
+        "shard_id": _strings(positions, "shard_id"),
+        "sequence_number": _strings(positions, "sequence_number"),
+        "sub_sequence_number": pa.array([p.sub_sequence_number for p in positions], pa.int64()),
         "arrived_at": _times([s.arrived_at for s in scored]),
     }
     return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _strings(items: Sequence[Any], field: str) -> Any:
+    # One list per column, never a tuple per row: those would set the collector off again and again.
+    return pa.array(list(map(attrgetter(field), items)), pa.string())
 
 
 def _times(values: Sequence[Instant | None]) -> Any:
@@ -164,28 +169,20 @@ def _lists(values: Sequence[Sequence[Any]], build: Callable[[list[Any]], Any]) -
 
 
 def _lines(lines: list[Line]) -> Any:
-    items, descriptions, categories, quantities, prices = _columns(lines, _of_line, 5)
     return pa.StructArray.from_arrays(
         [
-            pa.array(items, pa.string()),
-            pa.array(descriptions, pa.string()),
-            pa.array(categories, pa.string()),
-            _decimals(quantities, QUANTITY),
-            _decimals(prices, MONEY),
+            _strings(lines, "item_id"),
+            _strings(lines, "description"),
+            _strings(lines, "category"),
+            _decimals([line.quantity_thousandths for line in lines], QUANTITY),
+            _decimals([line.unit_price_e4 for line in lines], MONEY),
         ],
         fields=list(LINE),
     )
 
 
 def _reasons(reasons: list[Reason]) -> Any:
-    columns = _columns(reasons, _of_reason, len(REASON))
     return pa.StructArray.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(columns, REASON, strict=True)],
+        [pa.array(list(map(attrgetter(field.name), reasons)), field.type) for field in REASON],
         fields=list(REASON),
     )
-
-
-def _columns(
-    items: Sequence[Any], fields: Callable[[Any], tuple[Any, ...]], width: int
-) -> tuple[tuple[Any, ...], ...]:
-    return tuple(zip(*map(fields, items), strict=True)) or ((),) * width
