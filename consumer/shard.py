@@ -112,6 +112,7 @@ class ShardProcessor:
         self._last_record_at = 0.0
         self._behind_millis: int | None = None
         self._given_up = False
+        self._finished = False
 
     def run(self) -> None:
         """Handle actions until the daemon closes the pipe or the shard is given up.
@@ -189,10 +190,14 @@ class ShardProcessor:
             self._wait_for_job()
         elif shard_end:
             self._checkpoint_now(None)
+        self._finished = True
 
     def _give_up(self) -> None:
         """From here on actions are answered and nothing is done: another worker has the shard."""
-        _log.warning("lease lost; leaving the rest to the worker that has it")
+        if self._finished:
+            _log.info("shard given back, committed to its last record")
+        else:
+            _log.warning("lease lost; leaving the rest to the worker that has it")
         self._stop.set()
         self._given_up = True
 
