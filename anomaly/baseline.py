@@ -12,7 +12,7 @@ UNIT = 10_000
 """Counts are kept in ten-thousandths, as whole numbers."""
 
 GAP_HOURS_MAX = 336
-"""A silence teaches at most so many hours of nothing: after that the shop, or its feed, is off."""
+"""A silence teaches at most so many hours of nothing: in a longer one the feed may be off."""
 
 LEARNING_MIN = 0.1
 """Part of the newest week in an hour's mean once many weeks are known: a memory of ten weeks."""
@@ -68,11 +68,13 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
     level counts as pseudo-observations.
 
     Args:
-        chain: the key group's state, which lends a young shop its rates, and learns from it.
+        chain: the key group's state, which lends a young shop its rates, and learns from it; a shop
+            without one is a chain of its own.
     """
 
     def __init__(self, chain: GroupState | None = None) -> None:
-        self.chain = GroupState(FORMAT) if chain is None else chain
+        self.chain = chain
+        self._chain = GroupState(FORMAT) if chain is None else chain
         self.restore(RateState())
 
     def restore(self, state: RateState) -> None:
@@ -104,7 +106,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         if hour <= state.hour:
             return hour < state.hour
         self._close(state.hour, state.sales_now, state.refunds_now)
-        for silent in range(state.hour + 1, min(hour, state.hour + GAP_HOURS_MAX)):
+        for silent in range(max(state.hour + 1, hour - GAP_HOURS_MAX), hour):
             self._close(silent, 0, 0.0)
         state.hour = hour
         state.hours += 1
@@ -127,13 +129,13 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def refund_share(self) -> float:
         """Refunds per sale of this shop, shrunk towards the chain's."""
-        state, chain = self.state, self.chain
+        state, chain = self.state, self._chain
         shared = (chain.refunds + CHAIN_SALES * REFUND_SHARE) / (chain.sales + CHAIN_SALES)
         return (state.refunds_seen + SHOP_SALES * shared) / (state.sales_seen + SHOP_SALES)
 
     def hourly_sales(self) -> float:
         """Sales per hour on the whole, open or not, shrunk towards the chain's."""
-        state, chain = self.state, self.chain
+        state, chain = self.state, self._chain
         hourly = (chain.sales + CHAIN_HOURS * HOURLY_SALES) / (chain.hours + CHAIN_HOURS)
         hours = min(state.hour - state.first, HOURS_KEPT)
         return (state.sales_seen + SHOP_HOURS * hourly) / (hours + SHOP_HOURS)
@@ -161,7 +163,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def lift(self) -> float:
         """How much livelier than usual the last hours were."""
-        state, chain = self.state, self.chain
+        state, chain = self.state, self._chain
         sales = (state.lift_seen + LIFT_SALES) / (state.lift_expected + LIFT_SALES)
         refunds = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (
             chain.lift_expected + CHAIN_LIFT_REFUNDS
@@ -206,7 +208,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def _close(self, hour: int, sales: int, refunds: float) -> None:
         """Fold one finished hour into the means: evenly at first, exponentially later."""
-        state, chain = self.state, self.chain
+        state, chain = self.state, self._chain
         slot, learning = hour % SLOTS, self._learning(hour)
         usual = self.sales_rate(hour)
         rate = self._rate(hour, usual) * self.lift()

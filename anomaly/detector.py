@@ -201,7 +201,8 @@ class Detector:
         told = self._close_quiet(shop)
         shop.remember(refund)
         seen = features(shop, transaction, refund, hour)
-        pattern = shop.group.forest.score_one(seen)
+        raw = shop.group.forest.raw(seen)
+        pattern = shop.group.forest.nats(raw)
         found = suspicions(shop, transaction, refund)
         for suspicion in found:
             suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
@@ -215,7 +216,7 @@ class Detector:
             state.peaks[place] = max(state.peaks[place], suspicion.nats)
         weight = self._weight(shop, refund, excess, worst.nats - excess)
         shop.learn(transaction, refund, hour, weight, late=late)
-        shop.group.learn(seen)
+        shop.group.learn(seen, raw)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
     def _beyond(self, shop: Shop, suspicion: Suspicion) -> float:

@@ -35,6 +35,6 @@ def features(shop: Shop, transaction: Transaction, refund: Recent, hour: int) ->
     if len(recent) > 1:
         found["haste"] = exp(-max(refund.at - recent[-2].at, 0) / HOUR)
     if refund.cashier is not None:
-        mine = sum(one.cashier == refund.cashier for one in recent)
-        found["part"] = mine / len(recent)
+        cashiers = [one.cashier for one in recent]
+        found["part"] = cashiers.count(refund.cashier) / len(cashiers)
     return found

@@ -58,17 +58,25 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def learn_one(self, x: dict[str, Any]) -> None:
         """Learn one refund's features, and how high its score was."""
-        self.scores[self._place(x)] += 1
+        self.learn(x, self.raw(x))
+
+    def learn(self, x: dict[str, Any], raw: float) -> None:
+        """`learn_one` where `raw` is known."""
+        self.scores[_place(raw)] += 1
         if sum(self.scores) >= SCORES_MAX:
             self.scores = [count >> 1 for count in self.scores]
         self._trees.learn_one(x)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats for `x` being unlike the refunds seen, at most `NATS_MAX`; 0.0 while few were."""
+        return self.nats(self.raw(x))
+
+    def nats(self, raw: float) -> float:
+        """`score_one` where `raw` is known."""
         seen = sum(self.scores)
         if seen < SCORES_MIN:
             return 0.0
-        above = sum(self.scores[self._place(x) :])
+        above = sum(self.scores[_place(raw) :])
         return min(max(-log((above + 1.0) / (seen + 2.0)) - 1.0, 0.0), NATS_MAX)
 
     def raw(self, x: dict[str, Any]) -> float:
@@ -109,5 +117,7 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         if [self.raw(probe) for probe in PROBES] != state.golden:
             raise StateError("the forest that was kept scores its probes otherwise")
 
-    def _place(self, x: dict[str, Any]) -> int:
-        return min(int(self.raw(x) ** 8 * BINS), BINS - 1)
+
+def _place(raw: float) -> int:
+    """The bin of a score: most lie between 0.5 and 1, so the power spreads them."""
+    return min(int(raw**8 * BINS), BINS - 1)

@@ -34,9 +34,9 @@ class Group:
             threshold.state = state.peaks.setdefault(channel, PeaksState())
             self.thresholds[channel] = threshold
 
-    def learn(self, features: dict[str, float]) -> None:
-        """Teach the forest one refund."""
-        self.forest.learn_one(features)
+    def learn(self, features: dict[str, float], raw: float) -> None:
+        """Teach the forest one refund, whose score in it was `raw`."""
+        self.forest.learn(features, raw)
         self._learnt = True
 
     def dump(self) -> GroupState:

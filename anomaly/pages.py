@@ -51,7 +51,7 @@ def find(state: ShopState, refund: Recent, going_on: list[Suspicion]) -> Inciden
                 return incident
             if one.reason != "amount" and incident.reason != "amount":
                 mine = incident.cashiers.get(refund.cashier or "", 0)
-                if one.entity_kind == "shop" or 2 * mine >= incident.refunds:
+                if 2 * mine >= incident.refunds:
                     return incident
     return None
 

@@ -1,6 +1,7 @@
 """Refunds that go to the same card, or take the same receipt, again."""
 
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from river import base
@@ -13,8 +14,8 @@ PRIOR_REFUNDS = 30.0
 MEMORY = 1000.0
 """Refunds that count for how usual coming back is, about."""
 
-AGAIN_KEEPS: Instant = 2 * DAY
-"""Each refund more keeps a card from being forgotten for so much longer than the others."""
+SPARED_MAX = 8
+"""Of so many keys that were longest not seen, the first that came but once is forgotten."""
 
 AGAIN_MAX = 3.0
 """A card that comes again and again teaches no more than this, so that it does not become usual."""
@@ -61,11 +62,10 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
             state.again *= kept
         state.refunds += weight
         state.again += weight * min(self.count(key, refund.at), AGAIN_MAX)
-        trail = state.seen.get(name)
-        if trail is None:
-            if len(state.seen) >= self.keys_max:
-                del state.seen[min(state.seen, key=self._kept_until)]
-            trail = state.seen[name] = []
+        trail = state.seen.pop(name, [])
+        if len(state.seen) >= self.keys_max:
+            del state.seen[self._least_missed()]
+        state.seen[name] = trail
         trail.append(refund)
         del trail[:-TRAIL_MAX]
 
@@ -96,6 +96,7 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         """Start `key` anew: what it gathered has been told."""
         self.state.seen.pop(short(key), None)
 
-    def _kept_until(self, name: int) -> Instant:
-        trail = self.state.seen[name]
-        return trail[-1].at + (len(trail) - 1) * AGAIN_KEEPS
+    def _least_missed(self) -> int:
+        oldest = list(islice(self.state.seen.items(), SPARED_MAX))
+        once = (name for name, trail in oldest if len(trail) == 1)
+        return next(once, oldest[0][0])

@@ -26,11 +26,11 @@ RECENT_MAX: Final = 64
 """Refunds of the last day that a shop remembers one by one."""
 
 CASHIERS_MAX: Final = 40
-CARDS_MAX: Final = 48
-RECEIPTS_MAX: Final = 24
+CARDS_MAX: Final = 40
+RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
 
-TRAIL_MAX: Final = 8
+TRAIL_MAX: Final = 6
 """Refunds that a cashier, card or receipt remembers beyond a day, to be shown as evidence."""
 
 CASHIERS_TOLD_MAX: Final = 8
@@ -123,7 +123,10 @@ class CashierState(msgspec.Struct, array_like=True):
 
 
 class RepeatsState(msgspec.Struct, array_like=True):
-    """How usual coming back is, and by hash of the card or receipt the refunds remembered."""
+    """How usual coming back is; the refunds remembered, by hash of the card or receipt.
+
+    The card that was longest not seen comes first.
+    """
 
     refunds: float = 0.0
     again: float = 0.0

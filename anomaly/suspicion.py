@@ -33,11 +33,10 @@ class Suspicion(msgspec.Struct):
         return sum(part[1] for part in self.parts)
 
     def reasons(self) -> tuple[Reason, ...]:
-        """The parts as reasons of a score, the weightiest first; their shares add up to 1."""
-        parts = sorted(self.parts, key=lambda part: (-part[1], part[0]))
+        """What speaks against, the weightiest first; shares add up to 1, or there are none."""
+        parts = [part for part in self.parts if part[1] > 0.0]
+        parts.sort(key=lambda part: (-part[1], part[0]))
         total = sum(part[1] for part in parts)
-        if total <= 0.0:
-            return ()
         return tuple(
             Reason(
                 kind=kind,
@@ -49,5 +48,4 @@ class Suspicion(msgspec.Struct):
                 share=nats / total,
             )
             for kind, nats, expected, observed, unit in parts
-            if nats > 0.0
         )
