@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from events.instant import MINUTE, Instant
-from sinks.schema import SCHEMA, WRITER_OPTIONS
+from sinks.schema import FINAL_OPTIONS, SCHEMA
 
 ROWS_IN_MEMORY_MAX = 65_536
 """Rows merged at a time, which is a row group of the final file; about 400 bytes each, twice."""
@@ -38,7 +38,7 @@ def merged(
     """
     rows = sum(opened(key).metadata.row_group(group).num_rows for key, group in pieces)
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, SCHEMA, **WRITER_OPTIONS) as writer:
+    with pq.ParquetWriter(sink, SCHEMA, **FINAL_OPTIONS) as writer:
         if rows <= rows_in_memory_max:
             _write(writer, [_read(opened(key), group) for key, group in pieces])
         else:
@@ -57,7 +57,9 @@ def _write(writer: Any, tables: list[Any]) -> None:
     table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
     if len(tables) > 1:
         table = table.take(pc.sort_indices(table, sort_keys=_KEYS))
-    writer.write_table(table.cast(SCHEMA), row_group_size=max(1, table.num_rows))
+    # What was read carries field ids in its schema; the columns are the declared ones.
+    table = pa.Table.from_arrays(table.columns, schema=SCHEMA)
+    writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
 def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Counter[_Cell]:

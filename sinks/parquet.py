@@ -150,10 +150,10 @@ def encode(rows: Rows) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from sinks.schema import SCHEMA, WRITER_OPTIONS
+    from sinks.schema import SCHEMA, STAGED_OPTIONS
 
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, SCHEMA, **WRITER_OPTIONS) as writer:
+    with pq.ParquetWriter(sink, SCHEMA, **STAGED_OPTIONS) as writer:
         start = 0
         for count in rows.counts:
             writer.write_table(rows.table.slice(start, count), row_group_size=count)

@@ -18,7 +18,7 @@ from events.instant import HOUR, Instant
 from events.money import EXPONENTS
 from events.score import Reason
 from events.transaction import Line
-from sinks.schema import LINE, MONEY, MONEY_DECIMALS, QUANTITY, REASON, SCHEMA, TIME
+from sinks.schema import LINE, LINES, MONEY, MONEY_DECIMALS, QUANTITY, REASON, REASONS, SCHEMA, TIME
 
 _MANTISSA_MAX = 10**18
 _FACTORS = {code: 10 ** (MONEY_DECIMALS - digits) for code, digits in EXPONENTS.items()}
@@ -111,13 +111,15 @@ def _table(scored: Sequence[Scored]) -> Any:
             ],
             MONEY,
         ),
-        "lines": _lists([it.lines for it in transactions], _lines),
+        "lines": _lists([it.lines for it in transactions], _lines, LINES),
         "unknown": pa.array(
             [None if it.unknown is None else it.unknown.decode() for it in transactions],
             pa.string(),
         ),
         "score": pa.array([None if s is None else s.value for s in scores], pa.float64()),
-        "score_reasons": _lists([() if s is None else s.reasons for s in scores], _reasons),
+        "score_reasons": _lists(
+            [() if s is None else s.reasons for s in scores], _reasons, REASONS
+        ),
         "model_version": pa.array(
             [None if s is None else s.model_version for s in scores], pa.string()
         ),
@@ -161,11 +163,10 @@ def _decimals(values: Sequence[int | None], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, whole.size, [validity, pa.py_buffer(halves)])
 
 
-def _lists(values: Sequence[Sequence[Any]], build: Callable[[list[Any]], Any]) -> Any:
+def _lists(values: Sequence[Sequence[Any]], build: Callable[[list[Any]], Any], kind: Any) -> Any:
     ends = list(accumulate(map(len, values), initial=0))
-    return pa.ListArray.from_arrays(
-        pa.array(ends, pa.int32()), build(list(chain.from_iterable(values)))
-    )
+    flat = build(list(chain.from_iterable(values)))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat, type=kind)
 
 
 def _lines(lines: list[Line]) -> Any:
