@@ -5,26 +5,38 @@ case. docs/settings.md lists them; a test holds the two together.
 """
 
 import os
+import tomllib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from events.parse import Parser
+from events.pseudonym import Pseudonymizer
+
+CONFIG_VARIABLE = "TILLWATCH_CONFIG"
+
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message lists every fault at once, values left out."""
+    """The settings cannot be used; the message lists every fault at once, secrets left out."""
 
 
 class Settings(BaseSettings):
     """What a worker runs with. Times are seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TILLWATCH_", hide_input_in_errors=True, extra="forbid", frozen=True
+        env_prefix="TILLWATCH_",
+        hide_input_in_errors=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     application: str = Field(
@@ -53,7 +65,7 @@ class Settings(BaseSettings):
         min_length=16,
         description="Key that card tokens and contact data are hashed with; 16 characters or more.",
     )
-    required_fields: tuple[str, ...] = Field(
+    required_fields: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Optional wire fields that this source must send, such as contact."
     )
     key_groups: int = Field(
@@ -85,7 +97,7 @@ class Settings(BaseSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
-    kcl_properties: Path | None = Field(
+    kcl_properties: FilePath | None = Field(
         None, description="KCL properties file instead of properties/production.properties."
     )
     worker_restarts_max: int = Field(
@@ -95,6 +107,31 @@ class Settings(BaseSettings):
         60.0, gt=0, description="How long SIGTERM waits for the last checkpoint."
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
+
+    @field_validator("opensearch_url", "aws_endpoint")
+    @classmethod
+    def _no_credentials_in_it(cls, url: str | None) -> str | None:
+        """A URL is printed where a password must not be."""
+        if url is not None:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError("it must begin with http:// or https://")
+            if "@" in url:
+                raise ValueError("it must not hold a user name or password: they have settings")
+        return url
+
+    @field_validator("required_fields", mode="before")
+    @classmethod
+    def _at_commas(cls, value: object) -> object:
+        """A variable gives the fields as `contact,lines`; a file may give a list."""
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("required_fields")
+    @classmethod
+    def _known_to_the_parser(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        Parser(Pseudonymizer(b"asked for the names of fields alone"), required_fields=names)
+        return names
 
     @classmethod
     def settings_customise_sources(
@@ -106,7 +143,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments over environment over secret files over the TOML file."""
-        toml = TomlConfigSettingsSource(settings_cls, os.environ.get("TILLWATCH_CONFIG"))
+        toml = TomlConfigSettingsSource(settings_cls, os.environ.get(CONFIG_VARIABLE))
         return init_settings, env_settings, file_secret_settings, toml
 
 
@@ -116,8 +153,17 @@ def load() -> Settings:
     Raises:
         SettingsError: one line per setting that is missing or wrong.
     """
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not os.access(config, os.R_OK):
+        # pydantic-settings passes over a file that is not there.
+        raise SettingsError(f"{CONFIG_VARIABLE} names {config}, which cannot be read")
     try:
         return Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        where = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is not UTF-8"
+        raise SettingsError(
+            f"{CONFIG_VARIABLE} names {config}, which is no TOML: {where}"
+        ) from None
     except ValidationError as error:
         lines = [
             f"  TILLWATCH_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
