@@ -21,7 +21,7 @@ from events.pseudonym import Pseudonymizer
 from events.record import Record
 from sinks.page_json import page_json
 
-_BATCH_RECORDS_MAX = 20_000
+_BATCH_RECORDS_MAX = 10_000
 _BATCH_BYTES_MAX = 64 * 2**20
 _KEY_GROUPS = 4
 _DUPLICATES_REMEMBERED_MIN = 50_000

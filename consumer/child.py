@@ -22,6 +22,7 @@ from events.instant import SECOND
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
+from sinks.arrow_memory import leave_pandas_out
 
 _log = logging.getLogger("tillwatch.child")
 
@@ -121,6 +122,7 @@ def main() -> None:
     # The protocol's stream is taken away from print() before anything can write to it by mistake.
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    leave_pandas_out()
     settings = load()
     logs = configure(settings.log_level, pid=os.getpid())
     stop = threading.Event()

@@ -20,6 +20,14 @@ _JVM_FLAGS = (
 )
 
 
+_CHILD_ENVIRONMENT = (
+    # Few heaps, and large buffers given back at once: a batch leaves nothing behind.
+    "MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 ARROW_DEFAULT_MEMORY_POOL=system "
+    # A shard has threads of its own; numpy's would only stand in their way.
+    "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
+)
+
+
 class JavaMissingError(Exception):
     """There is no Java to run the daemon with; the message says what to do."""
 
@@ -74,7 +82,8 @@ def prepare(settings: Settings, directory: Path) -> list[str]:
     `directory` must have no space in its path: KCL splits the program's name at spaces.
     """
     child = directory / "child"
-    child.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m consumer.child\n")
+    program = f"{shlex.quote(sys.executable)} -m consumer.child"
+    child.write_text(f"#!/bin/sh\nexec env {_CHILD_ENVIRONMENT} {program}\n")
     child.chmod(0o700)
     properties_file = directory / "kcl.properties"
     properties_file.write_text(properties(settings, str(child)))
