@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import tenacity
 from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.env._lockfile import LockedDependency, LockFile
+from jgo.env import LockedDependency, LockFile
 from jgo.maven import Artifact, MavenContext
 from jgo.parse import Coordinate
 

@@ -108,7 +108,7 @@ def test_mirror_of_the_users_maven_is_used(
 
 
 def test_every_locked_jar_has_its_hash() -> None:
-    from jgo.env._lockfile import LockFile
+    from jgo.env import LockFile
 
     locked = LockFile.load(module.LOCK).dependencies
     assert len(locked) > 100

@@ -122,3 +122,18 @@ def test_folder_is_emptied_but_keeps_its_key_to_its_owner(tmp_path: Path) -> Non
         assert len(key) >= 32
         folder.remove()
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.integration
+def test_renewed_stack_has_its_templates_and_no_index(stack: Stack) -> None:
+    client = stack.search_client()
+    try:
+        document = {"transaction_id": "t-1", "shop_id": "shop-1", "type": "SALE"}
+        client.index(index="transactions-2026.01.05", id="t-1", body=document)
+        stack.renew()
+        assert client.indices.get(index="transactions-*") == {}
+        with pytest.raises(Exception, match="strict_dynamic_mapping_exception"):
+            client.index(index="transactions-2026.01.05", id="t-1", body={"surprise": 1})
+        stack.renew()
+    finally:
+        client.close()
