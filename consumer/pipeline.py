@@ -192,4 +192,4 @@ def batches(pipeline: Pipeline, records: Iterable[Record]) -> Iterator[Cut]:
         pipeline.take(iterator)
         if pipeline.empty:
             return
-        yield pipeline.cut()
+        yield pipeline.cut(base=False)
