@@ -245,6 +245,7 @@ class Detector:
         ]
         incident = pages.find(state, refund, going_on)
         if incident is not None:
+            refund.incident = incident.page_id
             pages.join(incident, refund)
             incident.score = max(incident.score, value)
             pages.keep_alive(state, incident, going_on)

@@ -19,6 +19,9 @@ BURST: Instant = 2 * HOUR
 SPANS: dict[Instant, str] = {BURST: "two hours", DAY: "a day"}
 """How far back refunds are counted one by one, in event time, and how that is said."""
 
+VOLUME_NATS_MIN = 1.0
+"""As many as usual is no volume, whatever else is odd about them."""
+
 VOLUME_MIN = 4
 CASHIER_MIN = 3
 CARD_MIN = 3
@@ -120,6 +123,8 @@ def _of_volume(
     prices = Counter(one.total for one in refunds if not one.marks & WITHOUT_RECEIPT)
     if prices and prices.most_common(1)[0][1] > RECALL_PART * count:
         nats *= RECALL_WEIGHT
+    if nats < VOLUME_NATS_MIN:
+        return None
     return Suspicion(
         channel=f"volume in {SPANS[window]}",
         reason="volume",

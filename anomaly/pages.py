@@ -83,12 +83,11 @@ def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float
     schedule(state)
     for member in members:
         join(incident, member)
-    told = {member.id for member in members}
-    for one in state.recent:
-        if one.id in told:
-            one.incident = incident.page_id
-    for member in members:
-        shop.forgive(member)
+    shop.forgive(members, incident.page_id)
+    if suspicion.reason == "card":
+        shop.cards.forget(suspicion.entity_id)
+    elif suspicion.reason == "receipt":
+        shop.receipts.forget(suspicion.entity_id)
     return incident
 
 
@@ -103,7 +102,6 @@ def room(state: ShopState) -> Incident | None:
 
 def join(incident: Incident, refund: Recent) -> None:
     """Count `refund` in `incident`; the largest stay as evidence."""
-    refund.incident = incident.page_id
     incident.refunds += 1
     incident.refunded += refund.total
     incident.first_at = min(incident.first_at, refund.at)

@@ -24,7 +24,7 @@ from events.transaction import Transaction
 
 RECENT_FOR: Instant = DAY
 
-CLOSED_BELOW = 0.04
+CLOSED_BELOW = 0.08
 """An hour is closed if it has less than this part of the shop's average sales per hour."""
 
 CLOSED_KNOWN_HOURS = 200
@@ -159,13 +159,18 @@ class Shop:
         if recent[-2].cashier == refund.cashier:
             state.same += weight
 
-    def forgive(self, refund: Recent) -> None:
-        """Take `refund` out of all that gathers: it has been told."""
-        self.cashiers.forgive(refund)
-        if refund.card is not None:
-            self.cards.forget(refund.card)
+    def forgive(self, refunds: list[Recent], page_id: str) -> None:
+        """Take `refunds` out of all that gathers: they have been told on the page `page_id`."""
         state = self.state
-        state.refunds_today = max(state.refunds_today - 1.0, 0.0)
+        for refund in refunds:
+            self.cashiers.forgive(refund)
+        told = {refund.id for refund in refunds}
+        for refund in state.recent:
+            if refund.id in told:
+                refund.incident = page_id
+                state.refunds_today = max(state.refunds_today - 1.0, 0.0)
+                if refund.card is not None:
+                    self.cards.forget(refund.card)
 
     def out_of_hours(self, hour: int, *, late: bool) -> bool:
         """Whether the shop is closed in `hour`, as far as is known, and nothing is sold."""

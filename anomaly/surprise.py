@@ -27,10 +27,8 @@ def surprise_of_count(observed: float, expected: float, shape: float) -> float:
 
 def surprise_of_share(hits: float, trials: float, share: float) -> float:
     """Exponent of a binomial: `hits` of `trials` where `share` of them is usual."""
-    if trials <= 0.0 or hits <= trials * share:
-        return 0.0
     share = max(share, LEAST)
-    if share >= 1.0:
+    if share >= 1.0 or hits <= max(trials * share, LEAST):
         return 0.0
     exponent = hits * log(hits / (trials * share))
     misses = trials - hits

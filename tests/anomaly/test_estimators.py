@@ -135,6 +135,13 @@ def _scores(case: Case, estimator: Any) -> list[float]:
     return [estimator.score_one(x) for x in _probes(case)]
 
 
+def test_a_cashier_that_is_not_known_has_no_part_and_nothing_to_forgive() -> None:
+    cashiers = Cashiers()
+    assert cashiers.part("c-1", 10) == 0.0
+    cashiers.forgive(_refund(Random(1), 1))
+    assert cashiers.state == {}
+
+
 @every
 def test_it_is_one_of_river_s(case: Case) -> None:
     assert isinstance(case.make(), base.AnomalyDetector)

@@ -1,0 +1,78 @@
+import msgspec
+
+from anomaly.state import Incident
+from anomaly.words import duration, money, number, sentence, weekday_hour
+from events.instant import DAY, HOUR, MINUTE, SECOND
+
+INCIDENT = Incident(
+    page_id="p-1",
+    reason="volume",
+    entity_kind="shop",
+    entity_id="shop-017",
+    currency="GBP",
+    opened_at=0,
+    first_at=0,
+    last_at=50 * MINUTE,
+    alive_at=0,
+    window=2 * HOUR,
+    after="t-1",
+    observed=14.0,
+    expected=1.2,
+    usual="usual for Tuesday 14:00 is 1.2",
+    score=1.0,
+    receipts_known=True,
+    refunds=14,
+    refunded=128_400,
+    cashiers={"c-7": 3, "c-41": 11},
+)
+
+
+def test_the_summary_speaks_in_the_words_of_the_shop() -> None:
+    assert sentence(INCIDENT, "shop-017") == (
+        "14 refunds, 1,284.00 GBP, in 50 minutes at shop-017; usual for Tuesday 14:00 is 1.2; "
+        "11 of 14 by cashier c-41, none with a receipt"
+    )
+
+
+def test_it_says_nothing_of_what_is_not_known_or_not_striking() -> None:
+    spread = msgspec.structs.replace(INCIDENT, cashiers={"c-1": 6, "c-2": 5}, with_receipt=10)
+    assert sentence(spread, "s").endswith("usual for Tuesday 14:00 is 1.2")
+    bare = msgspec.structs.replace(INCIDENT, cashiers={}, receipts_known=False, usual="")
+    assert sentence(bare, "s") == "14 refunds, 1,284.00 GBP, in 50 minutes at s"
+
+
+def test_one_refund_is_told_as_one() -> None:
+    one = msgspec.structs.replace(
+        INCIDENT, refunds=1, cashiers={"c-1": 1}, usual="", receipts_known=False
+    )
+    assert sentence(one, "s") == "one refund of 1,284.00 GBP at s; by cashier c-1"
+
+
+def test_a_card_is_named_and_some_without_receipt_are_counted() -> None:
+    card = msgspec.structs.replace(
+        INCIDENT, entity_kind="card", entity_id="k-1", with_receipt=4, cashiers={"c-1": 14}
+    )
+    assert sentence(card, "s").endswith("all by cashier c-1, to card k-1, 10 without a receipt")
+
+
+def test_money_has_the_currency_s_decimals() -> None:
+    assert money(1_284_00, "GBP") == "1,284.00 GBP"
+    assert money(1_284, "JPY") == "1,284 JPY"
+    assert money(1_284_000, "BHD") == "1,284.000 BHD"
+
+
+def test_local_hours_have_their_weekday() -> None:
+    assert weekday_hour(0) == "Thursday 00:00"
+    assert weekday_hour(20_459 * 24 + 14) == "Tuesday 14:00"
+    assert weekday_hour(-1) == "Wednesday 23:00"
+
+
+def test_durations_take_their_largest_fitting_unit() -> None:
+    assert duration(20 * SECOND) == "a minute"
+    assert duration(119 * MINUTE) == "119 minutes"
+    assert duration(120 * MINUTE) == "2 hours"
+    assert duration(3 * DAY) == "3 days"
+
+
+def test_small_expectations_keep_a_figure_that_says_something() -> None:
+    assert (number(1.24), number(0.0412)) == ("1.2", "0.04")
