@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -66,17 +66,10 @@ class OpenSearchSink:
             else:
                 _log.error("%s not indexed: %s: %s", type(source).__name__, reason, detail)
 
-        on_the_way: set[Future[None]] = set()
-        try:
-            for body in bodies(self._entries(batch, refuse), refuse, self._body_bytes_max):
-                if len(on_the_way) == self._requests_max:
-                    done, on_the_way = wait(on_the_way, return_when=FIRST_COMPLETED)
-                    _raise_first(done)
-                on_the_way.add(self._threads.submit(self._send, body, refuse))
-        finally:
-            done, _ = wait(on_the_way)
-        _raise_first(done)
+        self._send_all(self._entries(batch, refuse), refuse)
         refused.sort(key=lambda rejection: rejection.position.order)
+        # What was refused just now is among the rejections that the live view shows.
+        self._send_all(map(document.rejection, refused), refuse)
         return Written(rejections=tuple(refused))
 
     def close(self) -> None:
@@ -97,6 +90,19 @@ class OpenSearchSink:
         yield from map(document.page, document.latest(batch.pages))
         yield from map(document.rejection, batch.rejections)
         yield document.status(batch, self._clock())
+
+    def _send_all(self, entries: Iterable[Entry], refuse: Refuse) -> None:
+        """Bring all of `entries` to their end, `requests_max` bodies at a time."""
+        on_the_way: set[Future[None]] = set()
+        try:
+            for body in bodies(entries, refuse, self._body_bytes_max):
+                if len(on_the_way) == self._requests_max:
+                    done, on_the_way = wait(on_the_way, return_when=FIRST_COMPLETED)
+                    _raise_first(done)
+                on_the_way.add(self._threads.submit(self._send, body, refuse))
+        finally:
+            done, _ = wait(on_the_way)
+        _raise_first(done)
 
     def _send(self, body: Body, refuse: Refuse) -> None:
         """Bring `body` to its end: every entry durable or refused."""

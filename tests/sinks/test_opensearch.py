@@ -71,6 +71,7 @@ def test_what_is_refused_for_good_comes_back_with_opensearchs_reason(
     node.script = [lambda _: items([201, 400, 429, 201], MAPPING), lambda _: items([400], MAPPING)]
     made = batch(*map(scored, range(3)))
     written = sink.write(made)
+    assert node.ids[2] == [f"{position(n).shard_id}-{position(n).slug}" for n in (1, 2)]
     assert written.rejections == tuple(
         Rejection(
             position=item.position,
@@ -130,7 +131,9 @@ def test_a_body_that_is_refused_as_a_whole_is_halved_down_to_the_culprit(
     assert refused.position == position(5)
     assert refused.reason == f"http_{status}"
     assert "t-000005" in node.ids[0]
-    sent = sorted(id_ for ids in node.ids if "t-000005" not in ids for id_ in ids)
+    rejections = node.ids.pop()
+    assert rejections == [f"{position(5).shard_id}-{position(5).slug}"]
+    sent = sorted(id_ for ids in node.ids[:-1] if "t-000005" not in ids for id_ in ids)
     assert sent == [position(0).shard_id] + [f"t-{n:06d}" for n in range(12) if n != 5]
 
 
@@ -151,7 +154,8 @@ def test_ids_that_would_spoil_the_whole_body_are_never_sent(
         (position(4), "not_encodable"),
         (position(5), "not_encodable"),
     ]
-    assert node.ids == [["é" * 256, position(1).shard_id]]
+    assert node.ids[0] == ["é" * 256, position(1).shard_id]
+    assert [len(ids) for ids in node.ids] == [2, 4]
 
 
 def test_requests_at_once_are_bounded_and_bodies_are_too(
