@@ -27,11 +27,6 @@ _KEY_GROUPS = 4
 _DUPLICATES_REMEMBERED_MIN = 50_000
 
 
-def open_lines(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked where its name ends in .gz."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
 def records(lines: IO[bytes], shard_id: str = "file") -> Iterator[Record]:
     """Each line as a record; its sequence number is its line number, from 1."""
     for number, line in enumerate(lines, 1):
