@@ -3,6 +3,7 @@
 from botocore.exceptions import (
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -37,6 +38,8 @@ _THROTTLES = frozenset(
         "TransactionInProgressException",
     }
 )
+_LOST = BotoConnectionError | HTTPClientError | IncompleteReadError
+
 # Credentials are renewed by the environment (instance or container role), so they pass too.
 _RENEWED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _TOO_MANY_REQUESTS = 429
@@ -58,4 +61,6 @@ def passes(error: BaseException) -> bool:
             or status == _TOO_MANY_REQUESTS
             or status >= _SERVER_ERROR
         )
-    return isinstance(error, BotoConnectionError | HTTPClientError | Transient)
+    return isinstance(
+        error, BotoConnectionError | HTTPClientError | IncompleteReadError | Transient
+    )

@@ -75,17 +75,14 @@ def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Counter[_
 
 def _ranges(counts: Counter[_Cell], rows_max: int) -> Iterator[tuple[_Cell, _Cell | None]]:
     """Neighbouring cells with `rows_max` rows at most, one cell at least; the last is open."""
-    low: _Cell | None = None
-    held = 0
-    for cell in sorted(counts):
-        if low is None:
-            low = cell
-        elif held + counts[cell] > rows_max:
+    cells = sorted(counts)
+    low, held = cells[0], 0
+    for cell in cells:
+        if held and held + counts[cell] > rows_max:
             yield low, cell
             low, held = cell, 0
         held += counts[cell]
-    if low is not None:
-        yield low, None
+    yield low, None
 
 
 def _between(table: Any, low: _Cell, high: _Cell | None) -> Any:

@@ -1,7 +1,9 @@
 """The index templates: how OpenSearch maps the documents of sinks/document.py.
 
 `dynamic: strict` everywhere: a field that is not named here is an error, not a guess. They hold for
-OpenSearch 2.7 and later (`flat_object`) and 3.x.
+OpenSearch 2.7 and later (`flat_object`) and 3.x. The codec is the default one: best_compression
+takes a tenth more of the node's time for every document, and pays on indices that are no longer
+written to.
 """
 
 from typing import Any
