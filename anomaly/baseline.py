@@ -51,11 +51,14 @@ LIFT_SALES = 8.0
 for an ordinary day."""
 
 CHAIN_LIFT_MAX = 4.0
-CHAIN_LIFT_KEEPS = 0.97
-CHAIN_LIFT_REFUNDS = 20.0
+CHAIN_LIFT_KEEPS = 0.92
+CHAIN_LIFT_REFUNDS = 8.0
 CHAIN_SURPLUS_MAX = 2.0
-"""The same for refunds of the whole key group, in a memory of a day and a half. One shop's hour
-adds at most so many refunds beyond what was expected of it: one shop is not the chain."""
+"""The same for refunds of the whole key group, in a memory of half a day.
+
+One shop's hour adds at most so many refunds beyond what was expected of it: one shop is not the
+chain.
+"""
 
 
 class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -158,8 +161,14 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         return self.state.refunds[hour % SLOTS] / UNIT
 
     def rate(self, hour: int) -> float:
-        """Refunds expected in `hour`, given how today's sales and the chain's refunds go."""
-        return self._rate(hour, self.sales_rate(hour)) * self.lift()
+        """Refunds expected in `hour`, given how today's sales and the chain's refunds go.
+
+        Never fewer than the sales of the open hour bring: a shop that sells late is open late.
+        """
+        rate = self._rate(hour, self.sales_rate(hour)) * self.lift()
+        if hour == self.state.hour:
+            rate = max(rate, self.refund_share() * self.state.sales_now)
+        return rate
 
     def lift(self) -> float:
         """How much livelier than usual the last hours were."""
@@ -211,7 +220,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         state, chain = self.state, self._chain
         slot, learning = hour % SLOTS, self._learning(hour)
         usual = self.sales_rate(hour)
-        rate = self._rate(hour, usual) * self.lift()
+        rate = max(self._rate(hour, usual) * self.lift(), self.refund_share() * sales)
         state.past[hour % PAST_HOURS] = rate
         state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
         state.lift_expected = state.lift_expected * LIFT_KEEPS + usual

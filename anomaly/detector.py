@@ -215,6 +215,7 @@ class Detector:
             place = CHANNELS.index(suspicion.channel)
             state.peaks[place] = max(state.peaks[place], suspicion.nats)
         weight = self._weight(shop, refund, excess, worst.nats - excess)
+        weight = max(weight, young / WARM_UP_NATS)
         shop.learn(transaction, refund, hour, weight, late=late)
         shop.group.learn(seen, raw)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from math import exp, log
+from math import exp
 
 from anomaly.cashiers import SHAPE as CASHIER_SHAPE
-from anomaly.marks import WITHOUT_RECEIPT, Part, hits_of
+from anomaly.marks import WITHOUT_RECEIPT, hits_of
 from anomaly.repeats import Repeats
 from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Recent
@@ -31,13 +31,7 @@ WEEK_MIN = 12
 EXPECTED_MIN = 0.15
 """No expectation of a window is trusted below this."""
 
-BARE_AMONG_THIEVES = 0.7
-"""Part of fraudulent refunds that have no receipt: a receipt speaks for an honest customer."""
-
-BARE_SHARE_MAX = 0.98
-"""Where more refunds than this have no receipt, receipts are simply not sent."""
-
-RECALL_PART = 0.5
+RECALL_PART = 0.4
 RECALL_WEIGHT = 0.4
 """If more than this part of the refunds have a receipt and one price, a product is being recalled,
 and their number weighs less."""
@@ -76,17 +70,6 @@ def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -
     return [one for one in refunds if not one.incident or one.incident in own]
 
 
-def _of_receipt(shop: Shop, refunds: list[Recent]) -> list[Part]:
-    """The likelihood ratio of receipts and missing ones: it can speak for the refunds as well."""
-    share = shop.marks.share(0)
-    if share > BARE_SHARE_MAX:
-        return []
-    bare = hits_of(refunds)[0]
-    nats = bare * log(BARE_AMONG_THIEVES / share)
-    nats += (len(refunds) - bare) * log((1.0 - BARE_AMONG_THIEVES) / (1.0 - share))
-    return [("receipt", nats, share * len(refunds), bare, "refunds without receipt")]
-
-
 def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
     mean, _, _ = shop.refund_amounts.usual()
     usual, total = exp(mean), float(refund.total)
@@ -106,7 +89,7 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
         refunds=[refund],
         parts=[
             ("amount", nats, usual, total, "minor units"),
-            *_of_receipt(shop, [refund]),
+            *shop.marks.parts([hits_of((refund,))[0], 0.0, 0.0], 1.0),
         ],
         usual=f"a usual refund there is {money(usual, shop.state.currency)}",
     )
@@ -119,10 +102,7 @@ def _of_volume(
     count = float(len(refunds))
     if count < VOLUME_MIN:
         return None
-    nats = surprise_of_count(count, expected, shop.rate.shape())
-    prices = Counter(one.total for one in refunds if not one.marks & WITHOUT_RECEIPT)
-    if prices and prices.most_common(1)[0][1] > RECALL_PART * count:
-        nats *= RECALL_WEIGHT
+    nats = surprise_of_count(count, expected, shop.rate.shape()) * _recalled(refunds)
     if nats < VOLUME_NATS_MIN:
         return None
     return Suspicion(
@@ -139,6 +119,13 @@ def _of_volume(
             *shop.marks.parts(hits_of(refunds), count),
         ],
     )
+
+
+def _recalled(refunds: list[Recent]) -> float:
+    """What the number of `refunds` weighs: less if they look like a recall."""
+    prices = Counter(one.total for one in refunds if not one.marks & WITHOUT_RECEIPT)
+    most = max(prices.values(), default=0)
+    return RECALL_WEIGHT if most > max(RECALL_PART * len(refunds), 2) else 1.0
 
 
 def _usual(shop: Shop, local: Instant, window: Instant, expected: float) -> str:
@@ -161,7 +148,7 @@ def _of_cashier_burst(
         return None
     part = max(shop.cashiers.part(cashier, shop.state.sales_today), shop.desk_part())
     usual = max(expected * part, EXPECTED_MIN)
-    nats = surprise_of_count(count, usual, CASHIER_SHAPE)
+    nats = surprise_of_count(count, usual, CASHIER_SHAPE) * _recalled(refunds)
     return Suspicion(
         channel=f"cashier in {SPANS[window]}",
         reason="cashier",
@@ -243,7 +230,7 @@ def _of_repeats(
     if len(refunds) < CARD_MIN:
         return []
     nats = repeats.score_one({"key": key, "at": refund.at})
-    hits = [0.0, *hits_of(refunds)[1:]]
+    parts = shop.marks.parts(hits_of(refunds), float(len(refunds)))
     observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
     return [
         Suspicion(
@@ -257,8 +244,7 @@ def _of_repeats(
             refunds=refunds,
             parts=[
                 (kind, nats, expected, observed, f"refunds of the same {kind}"),
-                *(_of_receipt(shop, refunds) if kind == "card" else ()),
-                *shop.marks.parts(hits, float(len(refunds))),
+                *(part for part in parts if kind == "card" or part[0] != "receipt"),
             ],
             usual=f"usual is {number(expected)} for one {kind}",
         )

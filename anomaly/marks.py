@@ -1,12 +1,12 @@
 """Marks that one refund carries by itself, and how usual each is in a shop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from river import base
 
 from anomaly.state import MarkState, Recent
-from anomaly.surprise import surprise_of_share
+from anomaly.surprise import evidence_of_share
 from events.transaction import Transaction
 
 WITHOUT_RECEIPT = 1
@@ -22,6 +22,13 @@ MARKS = (
 
 PRIORS = ((0.5, 6.0), (0.06, 40.0), (0.01, 60.0))
 """Share of each mark where nothing is known, and how many refunds that counts for."""
+
+THIEVES = ((1.4, 0.9), (0.5, 1.5), (0.3, 1.5))
+"""Beta priors of each mark's share among a thief's refunds: most have no receipt, few kinds of
+thieves keep just under the limit, and fewer come after hours."""
+
+SHARE_MAX = 0.98
+"""A mark that nearly every refund carries says nothing: such a source does not send receipts."""
 
 MEMORY = 600.0
 """Refunds that count, about."""
@@ -79,23 +86,25 @@ class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         if bits is None:
             return 0.0
         hits = [1.0 if bits & bit else 0.0 for bit, _, _ in MARKS]
-        return sum(part[1] for part in self.parts(hits, 1.0))
+        return max(sum(part[1] for part in self.parts(hits, 1.0)), 0.0)
 
     def share(self, place: int) -> float:
         """The usual share of the mark at `place` of `MARKS`."""
         prior, strength = PRIORS[place]
         return (self.state.counts[place] + prior * strength) / (self.state.n + strength)
 
-    def parts(self, hits: Iterable[float], trials: float) -> list[Part]:
-        """What `hits` of each mark among `trials` refunds say; only what says something."""
+    def parts(self, hits: Sequence[float], trials: float) -> list[Part]:
+        """What `hits` of each mark among `trials` refunds say, for or against.
+
+        A missing receipt is rare enough among customers for a receipt to speak for them; that a
+        refund is neither under the limit nor out of hours says nothing.
+        """
         found = []
-        for place, count in enumerate(hits):
-            if count > 0.0:
-                share = self.share(place)
-                nats = surprise_of_share(min(count, trials), trials, share)
-                if nats > 0.0:
-                    _, kind, unit = MARKS[place]
-                    found.append((kind, nats, trials * share, count, unit))
+        for place, (bit, kind, unit) in enumerate(MARKS):
+            count, share = min(hits[place], trials), self.share(place)
+            if share < SHARE_MAX and (count > 0.0 or bit == WITHOUT_RECEIPT):
+                nats = evidence_of_share(count, trials, share, THIEVES[place])
+                found.append((kind, nats, trials * share, count, unit))
         return found
 
 

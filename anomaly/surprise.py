@@ -1,19 +1,19 @@
-"""How surprising a count is, in nats: the Chernoff exponents of three distributions.
+"""How surprising a count, a share or a size is, in nats; nats of independent evidence add up.
 
-The exponent bounds the tail, `P(at least observed) <= exp(-exponent)` (Chernoff 1952, doi:
-10.1214/aoms/1177729330), is in closed form for counts that decay (and so are no whole numbers),
-and adds up over independent evidence. All are one-sided: fewer than expected is no evidence, 0.0.
+All are in closed form for counts that decay, and so are no whole numbers.
 """
 
-from math import log, log1p
+from math import lgamma, log, log1p
 
 LEAST = 1e-9
 """Stands in for an expectation of nothing."""
 
 
 def surprise_of_count(observed: float, expected: float, shape: float) -> float:
-    """Exponent of a negative binomial: Poisson counts whose rate is Gamma with `shape`.
+    """Chernoff exponent of a negative binomial: Poisson counts whose rate is Gamma with `shape`.
 
+    It bounds the tail, `P(at least observed) <= exp(-exponent)` (Chernoff 1952, doi:
+    10.1214/aoms/1177729330). Fewer than expected is no evidence, 0.0.
     `shape` says how well the rate is known (Gelman et al., Bayesian Data Analysis, section 2.6);
     the larger it is, the closer to Poisson. Units: events, events, pseudo-observations.
     """
@@ -25,20 +25,23 @@ def surprise_of_count(observed: float, expected: float, shape: float) -> float:
     )
 
 
-def surprise_of_share(hits: float, trials: float, share: float) -> float:
-    """Exponent of a binomial: `hits` of `trials` where `share` of them is usual."""
-    share = max(share, LEAST)
-    if share >= 1.0 or hits <= max(trials * share, LEAST):
-        return 0.0
-    exponent = hits * log(hits / (trials * share))
-    misses = trials - hits
-    if misses > 0.0:
-        exponent += misses * log(misses / (trials * (1.0 - share)))
-    return exponent
+def evidence_of_share(
+    hits: float, trials: float, share: float, prior: tuple[float, float]
+) -> float:
+    """Logarithm of a Bayes factor: `hits` of `trials` if a thief is at work, against if none is.
+
+    Without a thief it is a binomial with `share`; with one, the share is unknown, Beta-distributed
+    with `prior` (a Beta–Binomial; Gelman et al., section 2.4). It can speak for the refunds too.
+    """
+    misses = max(trials - hits, 0.0)
+    alpha, beta = prior
+    with_thief = lgamma(hits + alpha) + lgamma(misses + beta) - lgamma(hits + misses + alpha + beta)
+    with_thief -= lgamma(alpha) + lgamma(beta) - lgamma(alpha + beta)
+    return with_thief - hits * log(share) - misses * log1p(-share)
 
 
 def surprise_of_size(deviations: float, freedom: float) -> float:
-    """Exponent of a Student t tail: a size `deviations` scales above the mean.
+    """Exponent of a Student t tail: a size `deviations` scales above the mean; 0.0 below it.
 
     The predictive distribution of a Normal with unknown mean and variance (Gelman et al., section
     3.2); `freedom` grows with what has been seen.
