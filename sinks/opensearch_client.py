@@ -20,11 +20,14 @@ class _NoEvents:
 # opensearch-py says `from events import Events`, and finds our package, which has no such name.
 setattr(events, "Events", _NoEvents)  # noqa: B010 -- mypy is right that no such name is declared
 
-from opensearchpy import OpenSearch, Urllib3HttpConnection  # noqa: E402 -- needs the name above
-from opensearchpy.exceptions import (  # noqa: E402
+from opensearchpy import (  # noqa: E402 -- needs the name above
     ConnectionError as OpenSearchConnectionError,
 )
-from opensearchpy.exceptions import TransportError  # noqa: E402
+from opensearchpy import (  # noqa: E402 -- likewise
+    OpenSearch,
+    TransportError,
+    Urllib3HttpConnection,
+)
 
 REQUEST_SECONDS_MAX = 60.0
 """How long one request may take; creating the indices of a replayed year takes long."""

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from events.batch import Batch
@@ -55,11 +56,7 @@ class PageSink:
         for page in batch.pages:
             if page.status in SENT and self._ledger.claim(page.page_id, page.revision):
                 request = publication(page, self._links)
-                self._retry.call(
-                    lambda request=request: self._client.publish(  # type: ignore[misc]
-                        TopicArn=self._topic_arn, **request
-                    )
-                )
+                self._retry.call(partial(self._client.publish, TopicArn=self._topic_arn, **request))
                 self._ledger.mark_sent(page.page_id, page.revision)
         return Written()
 

@@ -22,11 +22,11 @@ def test_a_bucket_that_is_not_there_is_an_error_to_hear_of() -> None:
 def test_every_call_waits_trouble_out_and_counts_it() -> None:
     with mock_aws():
         s3 = client("s3")
-        s3.create_bucket(Bucket="b")
+        s3.create_bucket(Bucket="bucket")
         trouble = AwsTrouble(s3)
         counted: list[str] = []
         store = S3ObjectStore(
-            s3, "b", threading.Event(), count_retry=counted.append, wait_seconds_max=0.001
+            s3, "bucket", threading.Event(), count_retry=counted.append, wait_seconds_max=0.001
         )
         trouble.left = 2
         store.put("a", b"body")
@@ -46,4 +46,4 @@ def test_it_stops_when_asked() -> None:
         stop.set()
         AwsTrouble(s3).left = 9
         with pytest.raises(Stopped):
-            S3ObjectStore(s3, "b", stop).put("a", b"")
+            S3ObjectStore(s3, "bucket", stop).put("a", b"")
