@@ -41,7 +41,10 @@ class State(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """One object. `chain` are the keys it builds on, its base first; empty for a base."""
+    """One object. `chain` are the keys it builds on, its base first; empty for a base.
+
+    A base names in `older` the objects of the generation before it, for whoever collects them.
+    """
 
     shard_id: str
     position: str
@@ -50,6 +53,7 @@ class Snapshot(msgspec.Struct):
     river_version: str
     chain: tuple[str, ...]
     state: State
+    older: tuple[str, ...] = ()
 
 
 _decoder = msgspec.msgpack.Decoder(Snapshot)
@@ -82,7 +86,10 @@ def decode(key: str, data: bytes) -> Snapshot:
         != data[_HEADER_BYTES - 16 : _HEADER_BYTES]
     ):
         raise _unusable(key, "its checksum does not match: it is torn or was changed")
-    return _decoder.decode(zstandard.ZstdDecompressor().decompress(body))
+    try:
+        return _decoder.decode(zstandard.ZstdDecompressor().decompress(body))
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise _unusable(key, f"it does not hold what a snapshot holds: {error}") from error
 
 
 def _unusable(key: str, why: str) -> SnapshotError:
@@ -125,6 +132,9 @@ class Snapshots:
         `state` is everything for a base, and for a delta what changed since the last write.
         """
         key = self.key(position)
+        generations = self._generations
+        if base and self._chain:
+            generations = [*generations, self._chain]
         snapshot = Snapshot(
             shard_id=self._shard_id,
             position=position,
@@ -133,11 +143,12 @@ class Snapshots:
             river_version=RIVER_VERSION,
             chain=() if base else self._chain,
             state=state,
+            older=generations[-1] if base and generations else (),
         )
         data = encode(snapshot)
         self._store.put(key, data)
+        self._generations = generations
         if base:
-            self._generations.append(self._chain)
             self._chain, self._base_bytes, self._delta_bytes = (key,), len(data), 0
         else:
             self._chain += (key,)
@@ -145,14 +156,14 @@ class Snapshots:
         return len(data)
 
     def collect(self) -> int:
-        """Delete what two generations of snapshots no longer need; call after the checkpoint."""
-        deleted = 0
-        while len(self._generations) > 1:
-            for key in self._generations.pop(0):
-                if key not in self._chain:
-                    self._store.delete(key)
-                    deleted += 1
-        return deleted
+        """Delete what is older than two generations; call after the checkpoint. How many."""
+        spent = {key for generation in self._generations[:-1] for key in generation}
+        self._generations = self._generations[-1:]
+        # A base that only closes hours stands at the position, and so under the key, before it.
+        spent -= {*self._chain, *(key for kept in self._generations for key in kept)}
+        for key in sorted(spent):
+            self._store.delete(key)
+        return len(spent)
 
     def load(self, position: str) -> State:
         """The state equal to `position`.
@@ -167,12 +178,13 @@ class Snapshots:
                 f"it was made with {snapshot.key_groups} key groups and TILLWATCH_KEY_GROUPS is "
                 f"{self._key_groups}; the number is fixed per application",
             )
+        members = [*map(self._read, snapshot.chain), snapshot]
         state = State()
-        for key in snapshot.chain:
-            _merge(state, self._read(key).state)
-        _merge(state, snapshot.state)
+        for member in members:
+            _merge(state, member.state)
         # The next write renews the base: what was restored is one generation of its own.
-        self._generations = [(*snapshot.chain, self.key(position))]
+        restored = (*snapshot.chain, self.key(position))
+        self._generations = [kept for kept in (members[0].older, restored) if kept]
         return state
 
     def _read(self, key: str) -> Snapshot:
@@ -180,7 +192,12 @@ class Snapshots:
             data = self._store.get(key)
         except KeyError:
             raise _unusable(key, "it is not there, though the checkpoint says it must be") from None
-        return decode(key, data)
+        snapshot = decode(key, data)
+        if (snapshot.shard_id, self.key(snapshot.position)) != (self._shard_id, key):
+            raise _unusable(
+                key, f"it is that of {snapshot.shard_id} at {snapshot.position}, under a wrong name"
+            )
+        return snapshot
 
 
 def _merge(state: State, later: State) -> None:
