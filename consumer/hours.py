@@ -43,8 +43,8 @@ class Hours:
     def add(self, part: StagedPart | None, watermark: Instant | None) -> None:
         """Note one batch: its staged part, and the latest event time in it."""
         state = self.state
-        if watermark is not None:
-            state.watermark = max(watermark, state.watermark or watermark)
+        if watermark is not None and (state.watermark is None or watermark > state.watermark):
+            state.watermark = watermark
         if part is None:
             return
         state.staged[part.key] = len(part.hours)
@@ -52,7 +52,10 @@ class Hours:
             entry = state.open.get(hour)
             if entry is None:
                 entry = state.open[hour] = OpenHour(
-                    opened_at=state.watermark or hour, pieces=[], first=part.first, last=part.last
+                    opened_at=hour if state.watermark is None else state.watermark,
+                    pieces=[],
+                    first=part.first,
+                    last=part.last,
                 )
             entry.pieces.append((part.key, row_group))
             entry.last = part.last
@@ -60,11 +63,12 @@ class Hours:
     def close(self, *, everything: bool = False) -> None:
         """Move the hours that are over to what is to be published."""
         state = self.state
-        if state.watermark is None:
-            return
         for hour in sorted(state.open):
             entry = state.open[hour]
-            over = max(hour + HOUR, entry.opened_at) + self._lateness <= state.watermark
+            over = (
+                state.watermark is not None
+                and max(hour + HOUR, entry.opened_at) + self._lateness <= state.watermark
+            )
             if over or everything:
                 del state.open[hour]
                 state.to_publish.append(
@@ -78,19 +82,23 @@ class Hours:
                 )
 
     def published(self, closed: Iterable[ClosedHour]) -> list[str]:
-        """Take `closed` off the list; the keys of staged parts that nothing needs any more."""
+        """Take `closed` off the list; the keys of staged parts that nothing needs any more.
+
+        An hour that is not on the list, because it was taken off before, changes nothing.
+        """
         state = self.state
+        listed = {_name(hour): hour for hour in state.to_publish}
         spent: list[str] = []
-        done = set()
-        for hour in closed:
-            done.add((hour.hour, hour.first, hour.last))
-            for key, _ in hour.pieces:
-                left = state.staged.get(key, 0) - 1
-                if left > 0:
-                    state.staged[key] = left
-                elif state.staged.pop(key, None) is not None:
+        for name in map(_name, closed):
+            hour = listed.pop(name, None)
+            for key, _ in hour.pieces if hour else ():
+                state.staged[key] -= 1
+                if not state.staged[key]:
+                    del state.staged[key]
                     spent.append(key)
-        state.to_publish = [
-            hour for hour in state.to_publish if (hour.hour, hour.first, hour.last) not in done
-        ]
+        state.to_publish = list(listed.values())
         return spent
+
+
+def _name(hour: ClosedHour) -> tuple[Instant, str, str]:
+    return hour.hour, hour.first, hour.last
