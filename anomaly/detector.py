@@ -206,6 +206,7 @@ class Detector:
         found = suspicions(shop, transaction, refund)
         for suspicion in found:
             suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
+            suspicion.add_up()
         young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0) * WARM_UP_NATS
         beyond = [(self._beyond(shop, one) - young, one) for one in found]
         excess, worst = max(beyond, key=lambda one: one[0])
@@ -251,8 +252,8 @@ class Detector:
             incident.score = max(incident.score, value)
             pages.keep_alive(state, incident, going_on)
             return [self._tell(shop, incident, "updated")] if pages.has_grown(incident) else []
-        excess, worst = max(beyond, key=lambda one: one[0])
-        if excess < 0.0:
+        worst = pages.worst_at_stake(shop, beyond)
+        if worst is None:
             return []
         told = []
         room = pages.room(state)

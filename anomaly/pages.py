@@ -22,10 +22,13 @@ QUIET: dict[str, Instant] = {
 GROWTH = 1.6
 """An open page is told again when its refunds or its money grew by this factor."""
 
+STAKE_MIN = 1.0
+"""Usual sales' worth of money below which nobody is told, however odd the refunds are."""
+
 DAYS_AT_STAKE = (1.0, 4.0, 16.0)
 """Days' worth of the shop's usual refunds at which a page's severity rises to 2, 3 and 4."""
 
-SALES_AT_STAKE = (10.0, 60.0, 400.0)
+SALES_AT_STAKE = (10.0, 50.0, 200.0)
 """The same in usual sales of the shop, whatever the currency."""
 
 
@@ -54,6 +57,20 @@ def find(state: ShopState, refund: Recent, going_on: list[Suspicion]) -> Inciden
                 if 2 * mine >= incident.refunds:
                     return incident
     return None
+
+
+def worst_at_stake(shop: Shop, beyond: list[tuple[float, Suspicion]]) -> Suspicion | None:
+    """Of suspicions and how far each is beyond its threshold: the one to open a page for, if any.
+
+    The farthest beyond of those whose refunds are worth telling of.
+    """
+    enough = STAKE_MIN * shop.usual_sale()
+    passing = [
+        (excess, one)
+        for excess, one in beyond
+        if excess >= 0.0 and sum(refund.total for refund in one.refunds) >= enough
+    ]
+    return max(passing, key=lambda pair: pair[0])[1] if passing else None
 
 
 def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float) -> Incident:

@@ -22,7 +22,8 @@ from anomaly.state import (
 from events.instant import DAY, Instant
 from events.transaction import Transaction
 
-RECENT_FOR: Instant = DAY
+RECENT_FOR: Instant = 2 * DAY
+"""A day, and another by which a record may run ahead of its time and push the clock."""
 
 CLOSED_BELOW = 0.08
 """An hour is closed if it has less than this part of the shop's average sales per hour."""
@@ -114,7 +115,7 @@ class Shop:
         state.refunds_today = 0.0
 
     def remember(self, refund: Recent) -> None:
-        """Keep `refund` for a day of the shop's clock, among `RECENT_MAX` at most."""
+        """Keep `refund` for `RECENT_FOR` of the shop's clock, among `RECENT_MAX` at most."""
         oldest = self.state.clock - RECENT_FOR
         recent = self.state.recent
         if recent and (len(recent) >= RECENT_MAX or recent[0].at < oldest):

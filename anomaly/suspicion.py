@@ -26,11 +26,11 @@ class Suspicion(msgspec.Struct):
     refunds: list[Recent]
     parts: list[Part]
     usual: str = ""
+    nats: float = 0.0
 
-    @property
-    def nats(self) -> float:
-        """All evidence, added up."""
-        return sum(part[1] for part in self.parts)
+    def add_up(self) -> None:
+        """Set `nats` from the parts, once they are complete."""
+        self.nats = sum([part[1] for part in self.parts])
 
     def reasons(self) -> tuple[Reason, ...]:
         """What speaks against, the weightiest first; shares add up to 1, or there are none."""

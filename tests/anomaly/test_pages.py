@@ -140,7 +140,7 @@ def test_a_seventh_incident_is_opened_with_the_quietest_one_closed(
 ) -> None:
     for number in range(INCIDENTS_MAX):
         _open(shop, [_refund(number, f"c-{number}")])
-    newest = _refund(99, "c-99")
+    newest = _refund(99, "c-99", total=10**6)
     passing = _suspicion(shop, [newest], reason="cashier", entity="c-99")
     told = detector._page(shop, newest, [(3.0, passing)], 0.99)
     assert [page.status for page in told] == ["closed", "open"]
@@ -198,3 +198,10 @@ def test_severity_is_money_against_the_shop_s_days_and_its_sales(
 ) -> None:
     incident = _open(shop, [_refund(1, total=refunded)])
     assert pages.severity(incident, usual_sale=1_000.0, refunded_daily=float(daily)) == level
+
+
+def test_small_change_is_not_worth_a_page_however_odd(detector: Detector, shop: Shop) -> None:
+    for total, told in ((1, 0), (10**6, 1)):
+        newest = _refund(99, "c-99", total=total)
+        passing = _suspicion(shop, [newest], reason="cashier", entity="c-99")
+        assert len(detector._page(shop, newest, [(3.0, passing)], 0.99)) == told
