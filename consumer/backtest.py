@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 from anomaly.detector import Detector, DetectorConfig
 from consumer.duplicates import Duplicates
 from consumer.pipeline import Pipeline, batches
+from consumer.settings import Settings
 from events.batch import Batch
 from events.page import Page
 from events.parse import Parser
@@ -21,10 +23,11 @@ from events.pseudonym import Pseudonymizer
 from events.record import Record
 from sinks.page_json import page_json
 
-_BATCH_RECORDS_MAX = 10_000
-_BATCH_BYTES_MAX = 64 * 2**20
-_KEY_GROUPS = 4
-_DUPLICATES_REMEMBERED_MIN = 50_000
+
+def _default(name: str) -> int:
+    """What a worker runs with where nobody says otherwise."""
+    value: int = Settings.model_fields[name].default
+    return value
 
 
 def records(lines: IO[bytes], shard_id: str = "file") -> Iterator[Record]:
@@ -85,15 +88,6 @@ def backtest(
     input_path: Path, pages_path: Path, scores_path: Path | None, pages_per_shop_week: float
 ) -> None:
     """Run a file through the pipeline, and write the pages it would have sent."""
-    parser = Parser(Pseudonymizer(b"tillwatch backtest, no secret"))
-    pipeline = Pipeline(
-        parser.parse,
-        Detector(DetectorConfig(key_groups=_KEY_GROUPS, pages_per_shop_week=pages_per_shop_week)),
-        Duplicates(_DUPLICATES_REMEMBERED_MIN),
-        key_groups=_KEY_GROUPS,
-        batch_records_max=_BATCH_RECORDS_MAX,
-        batch_bytes_max=_BATCH_BYTES_MAX,
-    )
     totals = Totals()
     latest: dict[str, Page] = {}
     with ExitStack() as stack:
@@ -105,15 +99,30 @@ def backtest(
                 length=input_path.stat().st_size, label="Backtest", file=sys.stderr, width=30
             )
         )
-        for cut in batches(pipeline, records(lines)):  # type: ignore[arg-type]  # both are byte lines
-            _count(totals, cut.batch, cut.repeated)
-            latest.update((page.page_id, page) for page in cut.batch.pages)
-            if scores is not None:
-                scores.writelines(_score_lines(cut.batch))
-            bar.update(raw.tell() - bar.pos)
+        try:
+            for cut in batches(_pipeline(pages_per_shop_week), records(lines)):  # type: ignore[arg-type]  # both are byte lines
+                _count(totals, cut.batch, cut.repeated)
+                latest.update((page.page_id, page) for page in cut.batch.pages)
+                if scores is not None:
+                    scores.writelines(_score_lines(cut.batch))
+                bar.update(raw.tell() - bar.pos)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise click.ClickException(f"{input_path} is not a whole .gz file: {error}") from error
     with pages_path.open("wb") as out:
         out.writelines(page_json(page) + b"\n" for page in latest.values())
     click.echo(msgspec.json.encode(totals).decode())
+
+
+def _pipeline(pages_per_shop_week: float) -> Pipeline:
+    key_groups = _default("key_groups")
+    return Pipeline(
+        Parser(Pseudonymizer(b"tillwatch backtest, no secret")).parse,
+        Detector(DetectorConfig(key_groups=key_groups, pages_per_shop_week=pages_per_shop_week)),
+        Duplicates(_default("duplicates_remembered_min")),
+        key_groups=key_groups,
+        batch_records_max=_default("batch_records_max"),
+        batch_bytes_max=_default("batch_bytes_max"),
+    )
 
 
 def _score_lines(batch: Batch) -> Iterator[bytes]:
