@@ -29,15 +29,17 @@ _MIB = 2**20
 class Drained(msgspec.Struct, frozen=True):
     """What draining the preloaded stream took, from launch to the last checkpoint.
 
-    Seconds of CPU are those of each kind of process, start-up included; `steady_seconds` are those
-    from the first checkpoint on.
+    Seconds of CPU are those of each kind of process, start-up included; what is called steady
+    counts from the first checkpoint that was seen.
     """
 
     name: str
     records: int
     cpu_seconds: dict[str, float]
     seconds: float
+    steady_records: int
     steady_seconds: float
+    steady_cpu_seconds: float
     peak_mib: dict[str, float]
 
 
@@ -104,22 +106,40 @@ def _measure(name: str, pid: int, stack: Stack, tips: dict[str, str], records: i
     tree = _Tree(pid)
     began = time.monotonic()
     deadline = began + _SECONDS_MAX
-    first: float | None = None
+    first: tuple[float, float, int] | None = None
     while True:
         tree.look()
         leases = dynamodb.scan(TableName=stack.provisioned.application)["Items"]
         at = {lease["leaseKey"]["S"]: lease["checkpoint"]["S"] for lease in leases}
         now = time.monotonic()
         if first is None and any(number.isdigit() for number in at.values()):
-            first = now
+            first = now, sum(tree.cpu_by_kind().values()), _taken(at, tips, records)
         if all(at[shard] == tip for shard, tip in tips.items()):
             break
         if now > deadline:
             raise RuntimeError(f"{name} did not drain the stream within {_SECONDS_MAX} s: {at}")
         time.sleep(_POLL_SECONDS)
     tree.look()
+    cpu = tree.cpu_by_kind()
+    first = first or (began, 0.0, 0)
     return Drained(
-        name, records, tree.cpu_by_kind(), now - began, now - (first or began), tree.peak
+        name,
+        records,
+        cpu,
+        now - began,
+        records - first[2],
+        now - first[0],
+        sum(cpu.values()) - first[1],
+        tree.peak,
+    )
+
+
+def _taken(at: dict[str, str], tips: dict[str, str], records: int) -> int:
+    """How many records lie before the checkpoint: the endpoint's sequence numbers count them."""
+    return sum(
+        records - (int(tip) - int(at[shard])) % 10**10
+        for shard, tip in tips.items()
+        if at[shard].isdigit()
     )
 
 
@@ -161,17 +181,19 @@ def worker_table(records: int) -> None:
     print(f"(b) Draining {records:,} preloaded records of one shard")
     print()
     print(
-        "| | CPU-s per 100k | of it daemon | of it child | records/s, start included "
-        "| records/s after the first checkpoint | peak child MiB | peak daemon MiB |"
+        "| | CPU-s per 100k | of it daemon | of it child | CPU-s per 100k once started "
+        "| records/s, start included | records/s once started | peak child MiB | peak daemon MiB |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for run in runs:
         per = 100_000 / run.records
         total = sum(run.cpu_seconds.values())
         print(
             f"| {run.name} | {total * per:.2f} | {run.cpu_seconds['daemon'] * per:.2f} "
-            f"| {run.cpu_seconds['child'] * per:.2f} | {run.records / run.seconds:,.0f} "
-            f"| {run.records / run.steady_seconds:,.0f} | {run.peak_mib['child']:.0f} "
+            f"| {run.cpu_seconds['child'] * per:.2f} "
+            f"| {run.steady_cpu_seconds * 100_000 / run.steady_records:.2f} "
+            f"| {run.records / run.seconds:,.0f} "
+            f"| {run.steady_records / run.steady_seconds:,.0f} | {run.peak_mib['child']:.0f} "
             f"| {run.peak_mib['daemon']:.0f} |"
         )
     print()
