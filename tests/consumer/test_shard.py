@@ -1,11 +1,13 @@
 """One shard's process against a daemon's half of the protocol, over real pipes."""
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from consumer.multilang import CheckpointRefusedError
 from consumer.shard import Parts, ShardProcessor
 from events.position import Position
 from tests.consumer.daemon_double import DEADLINE_SECONDS, DaemonDouble
@@ -209,3 +211,65 @@ def test_another_action_before_initialize_is_an_error() -> None:
     assert not bench.deliver(DATA[:1])
     bench.daemon.close()
     assert isinstance(bench.daemon.error, RuntimeError)
+
+
+def test_a_checkpoint_that_is_refused_for_good_ends_the_process() -> None:
+    bench = Bench(World())
+    bench.daemon.refuse = lambda _: "InvalidStateException"
+    bench.daemon.initialize()
+    alive = bench.deliver(DATA)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while alive and time.monotonic() < deadline:
+        alive = bench.daemon.records()
+    assert not alive
+    bench.daemon.close()
+    assert isinstance(bench.daemon.error, CheckpointRefusedError)
+    assert bench.world.store.keys("processed/") == []
+
+
+def test_a_lease_table_that_stays_throttled_ends_the_process_after_bounded_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.shard._BACKOFF_SECONDS_MAX", 0.001)
+    asked: list[str | None] = []
+
+    def throttled(number: str | None) -> str:
+        asked.append(number)
+        return "ThrottlingException"
+
+    bench = Bench(World())
+    bench.daemon.refuse = throttled
+    bench.daemon.initialize()
+    bench.deliver(DATA[:50])
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while bench.daemon.records() and time.monotonic() < deadline:
+        pass
+    bench.daemon.close()
+    assert isinstance(bench.daemon.error, CheckpointRefusedError)
+    assert asked == ["50"] * 10
+
+
+def test_what_is_given_back_after_a_requested_shutdown_is_no_lost_lease(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "tillwatch.shard"):
+        bench.daemon.initialize()
+        bench.deliver(DATA[:20])
+        assert bench.daemon.send("shutdownRequested")
+        assert bench.daemon.send("leaseLost")
+    assert numbers(bench) == ["20"]
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_records_without_an_arrival_time_and_sub_sequence_are_taken(bench: Bench) -> None:
+    bench.daemon.initialize()
+    record = {
+        "action": "record",
+        "data": base64.b64encode(wire(1)).decode(),
+        "partitionKey": "shop",
+        "sequenceNumber": "7",
+    }
+    assert bench.daemon.send("processRecords", records=[record], millisBehindLatest=None)
+    assert bench.daemon.send("shutdownRequested")
+    assert bench.daemon.checkpoints == [("7", 0)]
+    assert bench.world.documents() == {"t-000001"}
