@@ -185,16 +185,21 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         The last hour counts as a whole: what is booked in one go at its start is no surprise.
         """
         state = self.state
-        total = 0.0
         first, last = since // HOUR, until // HOUR
+        kept_from = state.hour - PAST_HOURS
+        if kept_from < state.first:  # noqa: PLR1730 -- a call of max() for every refund
+            kept_from = state.first
+        # Of a young shop most of a day lies before its first hour, where all hours are alike.
+        before = self.rate(first) if first < state.first else 0.0
+        total, part = 0.0, 1.0 - since % HOUR / HOUR
         for hour in range(first, last + 1):
-            part = 1.0
-            if hour == first:
-                part -= since % HOUR / HOUR
-            if state.hour - PAST_HOURS <= hour < state.hour and hour >= state.first:
+            if kept_from <= hour < state.hour:
                 total += state.past[hour % PAST_HOURS] * part
+            elif hour < state.first:
+                total += before * part
             else:
                 total += self.rate(hour) * part
+            part = 1.0
         return total
 
     def shape(self) -> float:
