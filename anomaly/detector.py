@@ -200,9 +200,7 @@ class Detector:
         )
         told = self._close_quiet(shop)
         shop.remember(refund)
-        seen = features(shop, transaction, refund, hour)
-        raw = shop.group.forest.raw(seen)
-        pattern = shop.group.forest.nats(raw)
+        pattern = shop.group.score_then_learn(features(shop, transaction, refund, hour))
         found = suspicions(shop, transaction, refund)
         for suspicion in found:
             suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
@@ -218,7 +216,6 @@ class Detector:
         weight = self._weight(shop, refund, excess, worst.nats - excess)
         weight = max(weight, young / WARM_UP_NATS)
         shop.learn(transaction, refund, hour, weight, late=late)
-        shop.group.learn(seen, raw)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
     def _beyond(self, shop: Shop, suspicion: Suspicion) -> float:

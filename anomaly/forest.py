@@ -55,33 +55,74 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
             node.l_mass = 0
         self._trees.counter = 0
         self.scores = [0] * BINS
+        self._weigh()
 
     def learn_one(self, x: dict[str, Any]) -> None:
         """Learn one refund's features, and how high its score was."""
-        self.learn(x, self.raw(x))
-
-    def learn(self, x: dict[str, Any], raw: float) -> None:
-        """`learn_one` where `raw` is known."""
-        self.scores[_place(raw)] += 1
-        if sum(self.scores) >= SCORES_MAX:
-            self.scores = [count >> 1 for count in self.scores]
-        self._trees.learn_one(x)
+        self.score_then_learn(x)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats for `x` being unlike the refunds seen, at most `NATS_MAX`; 0.0 while few were."""
-        return self.nats(self.raw(x))
+        return self._nats(self.raw(x))
 
-    def nats(self, raw: float) -> float:
-        """`score_one` where `raw` is known."""
+    def score_then_learn(self, x: dict[str, Any]) -> float:
+        """`score_one`, then `learn_one`, for half of what both take."""
+        raw = self._walk(x)
+        nats = self._nats(raw)
+        self._rank(raw)
+        return nats
+
+    def raw(self, x: dict[str, Any]) -> float:
+        """River's own score of `x`, 0 to 1."""
+        return float(self._trees.score_one(x))
+
+    def _walk(self, x: dict[str, Any]) -> float:
+        """River's `score_one`, then its `learn_one`: both go the same way, here in one walk.
+
+        It counts the `l_mass` of each node, and learns at the leaf what the `r_mass` of the way
+        there come to, which stays the same for a window.
+        """
+        trees = self._trees
+        if trees.counter == WINDOW - 1:  # the last of a window is left to river, which turns it
+            raw = self.raw(x)
+            trees.learn_one(x)
+            self._weigh()
+            return raw
+        weight = 0
+        for root in trees.trees:
+            node = root
+            for _ in range(HEIGHT):
+                node.l_mass += 1
+                value = x.get(node.feature)
+                left, right = node.children
+                if value is None:
+                    node = right if left.l_mass < right.l_mass else left
+                else:
+                    node = left if value < node.threshold else right
+            node.l_mass += 1
+            weight += node.weight
+        trees.counter += 1
+        if trees._first_window:  # noqa: SLF001 -- river offers no other way
+            return 0.0
+        return float(1 - weight / trees._max_score)  # noqa: SLF001 -- likewise
+
+    def _weigh(self) -> None:
+        """Note at every leaf what river's score gathers on the way to it in this window."""
+        for tree in self._trees.trees:
+            _weigh(tree, self._trees.size_limit)
+
+    def _rank(self, raw: float) -> None:
+        """Count the score of a refund among those that later ones are ranked by."""
+        self.scores[_place(raw)] += 1
+        if sum(self.scores) >= SCORES_MAX:
+            self.scores = [count >> 1 for count in self.scores]
+
+    def _nats(self, raw: float) -> float:
         seen = sum(self.scores)
         if seen < SCORES_MIN:
             return 0.0
         above = sum(self.scores[_place(raw) :])
         return min(max(-log((above + 1.0) / (seen + 2.0)) - 1.0, 0.0), NATS_MAX)
-
-    def raw(self, x: dict[str, Any]) -> float:
-        """River's own score of `x`, 0 to 1."""
-        return float(self._trees.score_one(x))
 
     def dump(self) -> ForestState:
         """What has been learnt."""
@@ -114,8 +155,22 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         self._trees.counter = state.counter
         self._trees._first_window = state.first_window  # noqa: SLF001 -- river offers no other way
         self.scores = list(state.scores)
+        self._weigh()
         if [self.raw(probe) for probe in PROBES] != state.golden:
             raise StateError("the forest that was kept scores its probes otherwise")
+
+
+def _weigh(node: Any, limit: float, depth: int = 0, above: int = 0, *, ended: bool = False) -> None:
+    """Set `weight` at the leaves under `node`: the sum of `r_mass * 2**depth` on the way to each.
+
+    The sum ends with the first node whose `r_mass` is below `limit`.
+    """
+    weight = above if ended else above + (node.r_mass << depth)
+    if depth == HEIGHT:
+        node.weight = weight
+        return
+    for child in node.children:
+        _weigh(child, limit, depth + 1, weight, ended=ended or node.r_mass < limit)
 
 
 def _place(raw: float) -> int:

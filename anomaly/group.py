@@ -34,10 +34,10 @@ class Group:
             threshold.state = state.peaks.setdefault(channel, PeaksState())
             self.thresholds[channel] = threshold
 
-    def learn(self, features: dict[str, float], raw: float) -> None:
-        """Teach the forest one refund, whose score in it was `raw`."""
-        self.forest.learn(features, raw)
+    def score_then_learn(self, features: dict[str, float]) -> float:
+        """Nats for one refund being unlike those before it; the forest learns it."""
         self._learnt = True
+        return self.forest.score_then_learn(features)
 
     def dump(self) -> GroupState:
         """The state as it is to be kept now."""

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -13,22 +14,47 @@ def _refunds(seed: int, count: int) -> list[dict[str, float]]:
     return [{name: rng.betavariate(2, 5) for name in FEATURES} for _ in range(count)]
 
 
-def test_it_is_river_s_own_model() -> None:
-    """What is kept and restored is river's; beside it, river's class grown and taught by hand."""
+def _river_s_own() -> Any:
+    """River's class, grown and taught by hand."""
     from river.anomaly import HalfSpaceTrees
 
     theirs = HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=17)
-    ours = Forest(seed=17)
-    assert type(ours._trees) is HalfSpaceTrees
     theirs.learn_one(PROBES[0])
     for tree in theirs.trees:
         for node in tree.iter_dfs():
             node.l_mass = 0
     theirs.counter = 0
+    return theirs
+
+
+def _masses(trees: Any) -> list[tuple[int, int]]:
+    return [(node.l_mass, node.r_mass) for tree in trees.trees for node in tree.iter_dfs()]
+
+
+def test_it_is_river_s_own_model() -> None:
+    """What is kept and restored is river's."""
+    theirs, ours = _river_s_own(), Forest(seed=17)
+    assert type(ours._trees) is type(theirs)
     for x in _refunds(1, 3 * WINDOW):
         theirs.learn_one(x)
         ours.learn_one(x)
     assert [ours.raw(x) for x in _refunds(2, 50)] == [theirs.score_one(x) for x in _refunds(2, 50)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_walk_scores_and_learns_as_river_s_two(seed: int) -> None:
+    """At every refund, whatever features it lacks, through turns of the window and a restart."""
+    rng = Random(seed)
+    theirs, ours = _river_s_own(), Forest(seed=17)
+    for number, full in enumerate(_refunds(seed, 3 * WINDOW + 40)):
+        lacking = rng.random() * rng.choice((0.0, 1.0))
+        x = {name: value**2 for name, value in full.items() if rng.random() >= lacking}
+        assert ours._walk(x) == theirs.score_one(x)
+        theirs.learn_one(x)
+        assert (ours._trees.counter, _masses(ours._trees)) == (theirs.counter, _masses(theirs))
+        if number == WINDOW + 99:
+            kept, ours = ours.dump(), Forest(seed=17)
+            ours.load(kept)
 
 
 def test_what_is_unlike_all_else_says_so_and_what_is_like_it_does_not() -> None:
@@ -43,10 +69,10 @@ def test_what_is_unlike_all_else_says_so_and_what_is_like_it_does_not() -> None:
 
 def test_its_memory_of_scores_fades() -> None:
     model = Forest()
-    for x in _refunds(1, 1_000):
-        model.learn(x, 0.7)
+    for _ in range(1_000):
+        model._rank(0.7)
     model.scores[0] = forest.SCORES_MAX
-    model.learn(PROBES[1], 0.99)
+    model._rank(0.99)
     assert sum(model.scores) <= forest.SCORES_MAX // 2 + 501
 
 
