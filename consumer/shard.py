@@ -189,7 +189,12 @@ class ShardProcessor:
             self._submit(self._cut(base=shard_end or None), shard_end=shard_end)
             self._wait_for_job()
         elif shard_end:
-            self._checkpoint_now(None)
+            try:
+                self._checkpoint_now(None)
+            except CheckpointRefusedError as error:
+                if not error.lease_lost:
+                    raise
+                self._give_up()
         self._finished = True
 
     def _give_up(self) -> None:

@@ -273,3 +273,38 @@ def test_records_without_an_arrival_time_and_sub_sequence_are_taken(bench: Bench
     assert bench.daemon.send("shutdownRequested")
     assert bench.daemon.checkpoints == [("7", 0)]
     assert bench.world.documents() == {"t-000001"}
+
+
+def test_the_end_of_an_empty_shard_that_another_worker_has_is_a_lost_lease() -> None:
+    bench = Bench(World())
+    bench.daemon.refuse = lambda _: "ShutdownException"
+    bench.daemon.initialize()
+    assert bench.daemon.send("shardEnded")
+    assert bench.stop.is_set()
+    bench.daemon.close()
+    assert bench.daemon.error is None
+
+
+def test_the_end_of_an_empty_shard_that_is_refused_for_good_ends_the_process() -> None:
+    bench = Bench(World())
+    bench.daemon.refuse = lambda _: "InvalidStateException"
+    bench.daemon.initialize()
+    assert not bench.daemon.send("shardEnded")
+    bench.daemon.close()
+    assert isinstance(bench.daemon.error, CheckpointRefusedError)
+
+
+def test_what_trickles_in_is_one_batch_timed_from_its_first_record(bench: Bench) -> None:
+    bench.daemon.initialize()
+    for number in range(1, 4):
+        bench.clock.now = 0.4 * number
+        bench.daemon.records((number, DATA[number]))
+    assert numbers(bench) == []
+    bench.clock.now = 1.5
+    bench.tick_until(lambda: numbers(bench) == ["3"])
+
+
+def test_a_shutdown_with_nothing_taken_asks_for_nothing(bench: Bench) -> None:
+    bench.daemon.initialize()
+    assert bench.daemon.send("shutdownRequested")
+    assert bench.daemon.checkpoints == []
