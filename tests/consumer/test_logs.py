@@ -104,6 +104,13 @@ def test_a_line_that_just_fits_is_not_cut() -> None:
     assert line(record(text))["message"] == text
 
 
+def test_a_line_of_many_fields_has_each_of_them_cut() -> None:
+    found = line(record("a message", **{f"field_{n}": "x" * 1_000 for n in range(200)}))
+    assert len(found) == 204
+    assert found["field_7"] == "x" * 64 + "…"
+    assert found["message"] == "a message"
+
+
 def test_a_line_of_too_many_fields_keeps_what_every_line_has() -> None:
     found = line(record("a message", **{f"field_{n}": "x" * 60 for n in range(2_000)}))
     assert set(found) == {"time", "level", "logger", "message"}

@@ -143,3 +143,10 @@ def test_a_closed_pipe_is_the_end() -> None:
     assert talk.next_action() is None
     with pytest.raises(ProtocolError):
         talk.checkpoint("12", 0)
+
+
+def test_empty_lines_are_no_actions() -> None:
+    source = io.BytesIO(b"\n\r\n" + json.dumps(LINES[0]).encode() + b"\n\n")
+    talk = Conversation(source, io.BytesIO())
+    assert isinstance(talk.next_action(), Initialize)
+    assert talk.next_action() is None
