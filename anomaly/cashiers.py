@@ -100,7 +100,7 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         one = self.state.get(name)
         if one is None:
             return 0.0
-        total = sum(other.sales for other in self.state.values())
+        total = sum([other.sales for other in self.state.values()])
         others = max(len(self.state), 1)
         slow = (one.sales + 1.0) / (total + others)
         return (one.today + SHARE_PRIOR * slow) / (max(sales_today, one.today) + SHARE_PRIOR)

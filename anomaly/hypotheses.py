@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from math import exp
 
 from anomaly.cashiers import SHAPE as CASHIER_SHAPE
@@ -41,13 +42,17 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
     """All that `refund`, the newest that `shop` remembers, may be a sign of."""
     offset = transaction.utc_offset_minutes * MINUTE
     found = [_of_amount(shop, transaction, refund)]
+    at = refund.at
+    of_a_day = [one for one in shop.state.recent if at - DAY < one.at <= at]
     for window in SPANS:
-        since = refund.at - window
-        inside = [one for one in shop.state.recent if since < one.at <= refund.at]
-        expected = max(shop.rate.expected(since + offset, refund.at + offset), EXPECTED_MIN)
+        since = at - window
+        inside = of_a_day if window == DAY else [one for one in of_a_day if since < one.at]
+        if len(inside) < CASHIER_MIN:  # no pattern, whatever is expected
+            continue
+        expected = max(shop.rate.expected(since + offset, at + offset), EXPECTED_MIN)
         volume = _of_volume(shop, window, inside, expected)
         if volume is not None:
-            volume.usual = _usual(shop, refund.at + offset, window, expected)
+            volume.usual = partial(_usual, shop, at + offset, window, expected)
             found.append(volume)
         burst = _of_cashier_burst(shop, refund, window, inside, expected)
         if burst is not None:
@@ -62,11 +67,11 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
 
 def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -> list[Recent]:
     """Those of `refunds` that no incident has told of, other than the open one they go on from."""
-    own = {
+    own = [
         incident.page_id
         for incident in shop.state.incidents
         if incident.entity_id == entity and incident.window == window
-    }
+    ]
     return [one for one in refunds if not one.incident or one.incident in own]
 
 
@@ -91,7 +96,7 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
             ("amount", nats, usual, total, "minor units"),
             *shop.marks.parts([hits_of((refund,))[0], 0.0, 0.0], 1.0),
         ],
-        usual=f"a usual refund there is {money(usual, shop.state.currency)}",
+        usual=lambda: f"a usual refund there is {money(usual, shop.state.currency)}",
     )
 
 
@@ -102,7 +107,9 @@ def _of_volume(
     count = float(len(refunds))
     if count < VOLUME_MIN:
         return None
-    nats = surprise_of_count(count, expected, shop.rate.shape()) * _recalled(refunds)
+    nats = surprise_of_count(count, expected, shop.rate.shape())
+    if nats >= VOLUME_NATS_MIN:  # a recall can only make it weigh less
+        nats *= _recalled(refunds)
     if nats < VOLUME_NATS_MIN:
         return None
     return Suspicion(
@@ -123,9 +130,11 @@ def _of_volume(
 
 def _recalled(refunds: list[Recent]) -> float:
     """What the number of `refunds` weighs: less if they look like a recall."""
-    prices = Counter(one.total for one in refunds if not one.marks & WITHOUT_RECEIPT)
-    most = max(prices.values(), default=0)
-    return RECALL_WEIGHT if most > max(RECALL_PART * len(refunds), 2) else 1.0
+    prices = [one.total for one in refunds if not one.marks & WITHOUT_RECEIPT]
+    enough = max(RECALL_PART * len(refunds), 2)
+    if len(prices) - len(set(prices)) + 1 <= enough:  # no price comes more often than that
+        return 1.0
+    return RECALL_WEIGHT if max(Counter(prices).values()) > enough else 1.0
 
 
 def _usual(shop: Shop, local: Instant, window: Instant, expected: float) -> str:
@@ -162,7 +171,7 @@ def _of_cashier_burst(
             ("cashier", nats, usual, count, "refunds"),
             *shop.marks.parts(hits_of(refunds), count),
         ],
-        usual=f"usual for that cashier in {SPANS[window]} is {number(usual)}",
+        usual=lambda: f"usual for that cashier in {SPANS[window]} is {number(usual)}",
     )
 
 
@@ -170,11 +179,11 @@ def _of_week(shop: Shop) -> list[Suspicion]:
     """A week of too many refunds, none of them a burst."""
     days = shop.state.days
     # The refund itself is counted when it is learnt, hence the one.
-    observed = sum(day[0] for day in days) + shop.state.refunds_today + 1.0
-    today = shop.rate.refund_share() * shop.state.sales_today
-    expected = sum(day[1] for day in days) + max(today, EXPECTED_MIN)
+    observed = sum([day[0] for day in days]) + shop.state.refunds_today + 1.0
     if not days or observed < WEEK_MIN:
         return []
+    today = shop.rate.refund_share() * shop.state.sales_today
+    expected = sum([day[1] for day in days]) + max(today, EXPECTED_MIN)
     nats = surprise_of_count(observed, expected, 2.0 * shop.rate.shape())
     return [
         Suspicion(
@@ -187,7 +196,7 @@ def _of_week(shop: Shop) -> list[Suspicion]:
             expected=expected,
             refunds=_free(shop, shop.state.recent, shop.id, WEEK),
             parts=[("volume", nats, expected, observed, "refunds in a week")],
-            usual=f"{number(observed)} in a week where {number(expected)} are usual",
+            usual=lambda: f"{number(observed)} in a week where {number(expected)} are usual",
         )
     ]
 
@@ -216,7 +225,7 @@ def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
                 ("cashier", nats, expected, observed, "refunds lately"),
                 *shop.marks.parts(hits, observed),
             ],
-            usual=f"usual for that cashier's sales is {number(expected)}",
+            usual=lambda: f"usual for that cashier's sales is {number(expected)}",
         )
     ]
 
@@ -226,9 +235,10 @@ def _of_repeats(
 ) -> list[Suspicion]:
     if key is None:
         return []
-    refunds = [*repeats.trail(key), refund]
-    if len(refunds) < CARD_MIN:
+    before = repeats.trail(key)
+    if len(before) + 1 < CARD_MIN:
         return []
+    refunds = [*before, refund]
     nats = repeats.score_one({"key": key, "at": refund.at})
     parts = shop.marks.parts(hits_of(refunds), float(len(refunds)))
     observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
@@ -246,6 +256,6 @@ def _of_repeats(
                 (kind, nats, expected, observed, f"refunds of the same {kind}"),
                 *(part for part in parts if kind == "card" or part[0] != "receipt"),
             ],
-            usual=f"usual is {number(expected)} for one {kind}",
+            usual=lambda: f"usual is {number(expected)} for one {kind}",
         )
     ]

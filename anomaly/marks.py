@@ -101,8 +101,13 @@ class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """
         found = []
         for place, (bit, kind, unit) in enumerate(MARKS):
-            count, share = min(hits[place], trials), self.share(place)
-            if share < SHARE_MAX and (count > 0.0 or bit == WITHOUT_RECEIPT):
+            count = hits[place]
+            if count <= 0.0 and bit != WITHOUT_RECEIPT:
+                continue
+            if count > trials:  # noqa: PLR1730 -- a call of min() for every mark
+                count = trials
+            share = self.share(place)
+            if share < SHARE_MAX:
                 nats = evidence_of_share(count, trials, share, THIEVES[place])
                 found.append((kind, nats, trials * share, count, unit))
         return found

@@ -92,7 +92,7 @@ def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float
         after=refund.id,
         observed=suspicion.observed,
         expected=suspicion.expected,
-        usual=suspicion.usual,
+        usual=suspicion.usual(),
         score=score,
         receipts_known=shop.receipts_known(),
     )

@@ -1,5 +1,6 @@
 """Refunds that go to the same card, or take the same receipt, again."""
 
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -24,6 +25,7 @@ SHAPE = 1.0
 """Coming back is geometric: who came twice comes more easily a third time."""
 
 
+@lru_cache(maxsize=8)  # each refund asks for its card and its receipt three times or more
 def short(token: str) -> int:
     """A token in 56 bits: two of a thousand collide once in a hundred billion shops."""
     return int.from_bytes(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=7).digest())

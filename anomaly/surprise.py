@@ -3,6 +3,7 @@
 All are in closed form for counts that decay, and so are no whole numbers.
 """
 
+from functools import lru_cache
 from math import lgamma, log, log1p
 
 LEAST = 1e-9
@@ -36,8 +37,13 @@ def evidence_of_share(
     misses = max(trials - hits, 0.0)
     alpha, beta = prior
     with_thief = lgamma(hits + alpha) + lgamma(misses + beta) - lgamma(hits + misses + alpha + beta)
-    with_thief -= lgamma(alpha) + lgamma(beta) - lgamma(alpha + beta)
+    with_thief -= _log_beta(alpha, beta)
     return with_thief - hits * log(share) - misses * log1p(-share)
+
+
+@lru_cache(maxsize=16)  # there are a few priors, and each refund asks for them several times
+def _log_beta(alpha: float, beta: float) -> float:
+    return lgamma(alpha) + lgamma(beta) - lgamma(alpha + beta)
 
 
 def surprise_of_size(deviations: float, freedom: float) -> float:

@@ -1,5 +1,7 @@
 """One explanation of why a refund is not usual, with what speaks for it."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from anomaly.marks import Part
@@ -13,7 +15,8 @@ class Suspicion(msgspec.Struct):
 
     `channel` is one of state.CHANNELS, `reason` its first word. `parts` say what the evidence is
     made of; it adds up to `nats`. `refunds` are those it speaks of, the newest last; `window` is
-    how far back it looks. `usual` is what the summary will say of the expectation.
+    how far back it looks. `usual` gives what the summary is to say of the expectation; few
+    suspicions become a page, so it is put into words only then.
     """
 
     channel: str
@@ -25,7 +28,7 @@ class Suspicion(msgspec.Struct):
     expected: float
     refunds: list[Recent]
     parts: list[Part]
-    usual: str = ""
+    usual: Callable[[], str] = str
     nats: float = 0.0
 
     def add_up(self) -> None:
@@ -36,7 +39,7 @@ class Suspicion(msgspec.Struct):
         """What speaks against, the weightiest first; shares add up to 1, or there are none."""
         parts = [part for part in self.parts if part[1] > 0.0]
         parts.sort(key=lambda part: (-part[1], part[0]))
-        total = sum(part[1] for part in parts)
+        total = sum([part[1] for part in parts])
         return tuple(
             Reason(
                 kind=kind,
