@@ -64,9 +64,11 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against `x["amount"]` being usual; 0.0 without it or while nothing is known."""
         amount = x.get("amount")
-        if amount is None:
-            return 0.0
-        mean, deviation, seen = self.usual()
+        return 0.0 if amount is None else self.score(amount, self.usual())
+
+    def score(self, amount: int, usual: tuple[float, float, float]) -> float:
+        """`score_one` where `usual` is known."""
+        mean, deviation, seen = usual
         if seen <= 0.0:
             return 0.0
         nats = surprise_of_size(

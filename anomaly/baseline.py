@@ -165,9 +165,10 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
         Never fewer than the sales of the open hour bring: a shop that sells late is open late.
         """
-        rate = self._rate(hour, self.sales_rate(hour)) * self.lift()
+        share = self.refund_share()
+        rate = self._rate(hour, self.sales_rate(hour), share) * self.lift()
         if hour == self.state.hour:
-            rate = max(rate, self.refund_share() * self.state.sales_now)
+            rate = max(rate, share * self.state.sales_now)
         return rate
 
     def lift(self) -> float:
@@ -177,7 +178,16 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         refunds = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (
             chain.lift_expected + CHAIN_LIFT_REFUNDS
         )
-        return min(max(sales, LIFT_MIN), LIFT_MAX) * min(max(refunds, 1.0), CHAIN_LIFT_MAX)
+        # Comparisons, not calls of min() and max(): every hour that closes comes here.
+        if sales < LIFT_MIN:
+            sales = LIFT_MIN
+        elif sales > LIFT_MAX:
+            sales = LIFT_MAX
+        if refunds < 1.0:
+            refunds = 1.0
+        elif refunds > CHAIN_LIFT_MAX:
+            refunds = CHAIN_LIFT_MAX
+        return sales * refunds
 
     def expected(self, since: Instant, until: Instant) -> float:
         """Refunds expected between two local instants, at most a day apart.
@@ -186,15 +196,16 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """
         state = self.state
         first, last = since // HOUR, until // HOUR
-        kept_from = state.hour - PAST_HOURS
+        past, now = state.past, state.hour
+        kept_from = now - PAST_HOURS
         if kept_from < state.first:  # noqa: PLR1730 -- a call of max() for every refund
             kept_from = state.first
         # Of a young shop most of a day lies before its first hour, where all hours are alike.
         before = self.rate(first) if first < state.first else 0.0
         total, part = 0.0, 1.0 - since % HOUR / HOUR
         for hour in range(first, last + 1):
-            if kept_from <= hour < state.hour:
-                total += state.past[hour % PAST_HOURS] * part
+            if kept_from <= hour < now:
+                total += past[hour % PAST_HOURS] * part
             elif hour < state.first:
                 total += before * part
             else:
@@ -207,11 +218,11 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         weeks = (self.state.hour - self.state.first) / SLOTS
         return SHAPE_YOUNG + (SHAPE_KNOWN - SHAPE_YOUNG) * weeks / (weeks + 1.5)
 
-    def _rate(self, hour: int, sales: float) -> float:
+    def _rate(self, hour: int, sales: float, share: float) -> float:
         state = self.state
         weeks = max(hour - state.first, 0) // SLOTS
         seen = weeks * state.refunds[hour % SLOTS] / UNIT
-        return (seen + SALES_WEEKS * self.refund_share() * sales) / (weeks + SALES_WEEKS)
+        return (seen + SALES_WEEKS * share * sales) / (weeks + SALES_WEEKS)
 
     def _learning(self, hour: int) -> float:
         return max(1.0 / (max(hour - self.state.first, 0) // SLOTS + 1), LEARNING_MIN)
@@ -224,8 +235,8 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """Fold one finished hour into the means: evenly at first, exponentially later."""
         state, chain = self.state, self._chain
         slot, learning = hour % SLOTS, self._learning(hour)
-        usual = self.sales_rate(hour)
-        rate = max(self._rate(hour, usual) * self.lift(), self.refund_share() * sales)
+        usual, share = self.sales_rate(hour), self.refund_share()
+        rate = max(self._rate(hour, usual, share) * self.lift(), share * sales)
         state.past[hour % PAST_HOURS] = rate
         state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
         state.lift_expected = state.lift_expected * LIFT_KEEPS + usual

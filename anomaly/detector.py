@@ -206,20 +206,19 @@ class Detector:
             suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
             suspicion.add_up()
         young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0) * WARM_UP_NATS
-        beyond = [(self._beyond(shop, one) - young, one) for one in found]
+        thresholds = shop.group.thresholds
+        beyond = [(one.nats - thresholds[one.channel].get() - young, one) for one in found]
         excess, worst = max(beyond, key=lambda one: one[0])
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
         told += self._page(shop, refund, beyond, value)
         for suspicion in found:
             place = CHANNELS.index(suspicion.channel)
-            state.peaks[place] = max(state.peaks[place], suspicion.nats)
+            if suspicion.nats > state.peaks[place]:  # noqa: PLR1730 -- a call of max() for each
+                state.peaks[place] = suspicion.nats
         weight = self._weight(shop, refund, excess, worst.nats - excess)
         weight = max(weight, young / WARM_UP_NATS)
         shop.learn(transaction, refund, hour, weight, late=late)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
-
-    def _beyond(self, shop: Shop, suspicion: Suspicion) -> float:
-        return suspicion.nats - shop.group.thresholds[suspicion.channel].get()
 
     def _weight(self, shop: Shop, refund: Recent, excess: float, needed: float) -> float:
         """How much a refund teaches: an anomaly does not teach that it is normal."""

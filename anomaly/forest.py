@@ -63,13 +63,13 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats for `x` being unlike the refunds seen, at most `NATS_MAX`; 0.0 while few were."""
-        return self._nats(self.raw(x))
+        return self._nats(self.raw(x), sum(self.scores))
 
     def score_then_learn(self, x: dict[str, Any]) -> float:
         """`score_one`, then `learn_one`, for half of what both take."""
-        raw = self._walk(x)
-        nats = self._nats(raw)
-        self._rank(raw)
+        raw, seen = self._walk(x), sum(self.scores)
+        nats = self._nats(raw, seen)
+        self._rank(raw, seen)
         return nats
 
     def raw(self, x: dict[str, Any]) -> float:
@@ -111,14 +111,13 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         for tree in self._trees.trees:
             _weigh(tree, self._trees.size_limit)
 
-    def _rank(self, raw: float) -> None:
-        """Count the score of a refund among those that later ones are ranked by."""
+    def _rank(self, raw: float, seen: int) -> None:
+        """Count the score of a refund among those, `seen` so far, that later ones are ranked by."""
         self.scores[_place(raw)] += 1
-        if sum(self.scores) >= SCORES_MAX:
+        if seen + 1 >= SCORES_MAX:
             self.scores = [count >> 1 for count in self.scores]
 
-    def _nats(self, raw: float) -> float:
-        seen = sum(self.scores)
+    def _nats(self, raw: float, seen: int) -> float:
         if seen < SCORES_MIN:
             return 0.0
         above = sum(self.scores[_place(raw) :])

@@ -20,6 +20,10 @@ BURST: Instant = 2 * HOUR
 SPANS: dict[Instant, str] = {BURST: "two hours", DAY: "a day"}
 """How far back refunds are counted one by one, in event time, and how that is said."""
 
+VOLUME_IN = {window: f"volume in {span}" for window, span in SPANS.items()}
+CASHIER_IN = {window: f"cashier in {span}" for window, span in SPANS.items()}
+"""The channels of such counts."""
+
 VOLUME_NATS_MIN = 1.0
 """As many as usual is no volume, whatever else is odd about them."""
 
@@ -76,11 +80,11 @@ def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -
 
 
 def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
-    mean, _, _ = shop.refund_amounts.usual()
-    usual, total = exp(mean), float(refund.total)
+    known = shop.refund_amounts.usual()
+    usual, total = exp(known[0]), float(refund.total)
     nats = 0.0
     if transaction.currency == shop.state.currency:
-        nats = shop.refund_amounts.score_one({"amount": refund.total})
+        nats = shop.refund_amounts.score(refund.total, known)
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
     return Suspicion(
@@ -113,7 +117,7 @@ def _of_volume(
     if nats < VOLUME_NATS_MIN:
         return None
     return Suspicion(
-        channel=f"volume in {SPANS[window]}",
+        channel=VOLUME_IN[window],
         reason="volume",
         entity_kind="shop",
         entity_id=shop.id,
@@ -159,7 +163,7 @@ def _of_cashier_burst(
     usual = max(expected * part, EXPECTED_MIN)
     nats = surprise_of_count(count, usual, CASHIER_SHAPE) * _recalled(refunds)
     return Suspicion(
-        channel=f"cashier in {SPANS[window]}",
+        channel=CASHIER_IN[window],
         reason="cashier",
         entity_kind="cashier",
         entity_id=cashier,
@@ -206,9 +210,9 @@ def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
     one = shop.state.cashiers.get(cashier or "")
     if cashier is None or one is None or len(one.trail) + 1 < CASHIER_MIN:
         return []
-    share = shop.rate.refund_share()
-    nats = shop.cashiers.score_one({"cashier": cashier, "share": share})
-    observed, expected = one.refunds + 1.0, shop.cashiers.expected(one, share)
+    observed = one.refunds + 1.0
+    expected = shop.cashiers.expected(one, shop.rate.refund_share())
+    nats = surprise_of_count(observed, expected, CASHIER_SHAPE) if expected > 0.0 else 0.0
     now = hits_of((refund,))
     hits = [before + more for before, more in zip(one.marked, now, strict=True)]
     return [

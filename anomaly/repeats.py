@@ -99,6 +99,8 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         self.state.seen.pop(short(key), None)
 
     def _least_missed(self) -> int:
-        oldest = list(islice(self.state.seen.items(), SPARED_MAX))
-        once = (name for name, trail in oldest if len(trail) == 1)
-        return next(once, oldest[0][0])
+        seen = self.state.seen
+        for name, trail in islice(seen.items(), SPARED_MAX):
+            if len(trail) == 1:
+                return name
+        return next(iter(seen))

@@ -69,11 +69,10 @@ def test_what_is_unlike_all_else_says_so_and_what_is_like_it_does_not() -> None:
 
 def test_its_memory_of_scores_fades() -> None:
     model = Forest()
-    for _ in range(1_000):
-        model._rank(0.7)
-    model.scores[0] = forest.SCORES_MAX
-    model._rank(0.99)
-    assert sum(model.scores) <= forest.SCORES_MAX // 2 + 501
+    model.scores[20] = 1_000
+    model.scores[0] = forest.SCORES_MAX - 1_001
+    model.learn_one(PROBES[1])
+    assert sum(model.scores) == forest.SCORES_MAX // 2
 
 
 def test_masses_are_the_same_bytes_on_a_machine_of_the_other_byte_order(
