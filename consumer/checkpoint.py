@@ -1,6 +1,7 @@
 """The commit of one batch: five steps, whose order promises that nothing is lost or doubled."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import msgspec
@@ -8,10 +9,11 @@ import msgspec
 from consumer.hours import Hours
 from consumer.pipeline import Cut
 from consumer.snapshot import SHARD_END, Snapshots, State
+from events.batch import Batch
 from events.position import Position
 from events.rejection import Rejection
 from sinks.parquet import ClosedHour
-from sinks.sink import Sink
+from sinks.sink import Sink, Written
 
 
 class DeadLetters(Protocol):
@@ -96,8 +98,7 @@ class Committer:
         # 1. Every sink has durably taken everything up to the position.
         rejections = list(batch.rejections)
         if batch.records:
-            for sink in self._sinks:
-                written = sink.write(batch)
+            for written in self._write_all(batch):
                 rejections.extend(written.rejections)
                 self._hours.add(written.staged, cut.watermark)
 
@@ -123,6 +124,14 @@ class Committer:
             snapshot_bytes=snapshot_bytes,
             hours_published=published,
         )
+
+    def _write_all(self, batch: Batch) -> list[Written]:
+        """Write to all sinks at a time: one waits for its service while another builds bytes.
+
+        All of them have ended when this returns or raises what the first of them raised.
+        """
+        with ThreadPoolExecutor(len(self._sinks), thread_name_prefix="sink") as threads:
+            return list(threads.map(lambda sink: sink.write(batch), self._sinks))
 
     def publish(self) -> int:
         """Publish the closed hours; also what a restart redoes first. The number of hours."""

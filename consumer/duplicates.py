@@ -27,8 +27,10 @@ class _Generations:
         self.previous: dict[str, int] = {}
 
 
-Remembered = list[tuple[str, int]]
-_codec_in: msgspec.msgpack.Decoder[Remembered] = msgspec.msgpack.Decoder(Remembered)
+Remembered = dict[str, int]
+"""CRC-32 by transaction id, in the order in which they were seen."""
+
+_decoder: msgspec.msgpack.Decoder[list[Remembered]] = msgspec.msgpack.Decoder(list[Remembered])
 
 
 class Duplicates:
@@ -54,13 +56,13 @@ class Duplicates:
             known = generations.previous.get(transaction_id)
             if known is None:
                 self._remember(generations, transaction_id, digest)
-                self._changes.setdefault(group, []).append((transaction_id, digest))
+                self._changes.setdefault(group, {})[transaction_id] = digest
                 return Sighting.NEW
         return Sighting.REPEATED if known == digest else Sighting.REUSED
 
     def take_changes(self) -> dict[int, bytes]:
         """What was remembered since the last take, encoded by key group, in order."""
-        changes = {group: msgspec.msgpack.encode(ids) for group, ids in self._changes.items()}
+        changes = {group: msgspec.msgpack.encode([ids]) for group, ids in self._changes.items()}
         self._changes = {}
         return changes
 
@@ -69,15 +71,14 @@ class Duplicates:
         for taken in changes:
             for group, encoded in taken.items():
                 generations = self._groups.setdefault(group, _Generations())
-                for transaction_id, digest in _codec_in.decode(encoded):
-                    self._remember(generations, transaction_id, digest)
+                for ids in _decoder.decode(encoded):
+                    for transaction_id, digest in ids.items():
+                        self._remember(generations, transaction_id, digest)
 
     def everything(self) -> dict[int, bytes]:
         """All that is remembered, such that restoring it alone gives the same memory."""
         return {
-            group: msgspec.msgpack.encode(
-                [*generations.previous.items(), *generations.current.items()]
-            )
+            group: msgspec.msgpack.encode([generations.previous, generations.current])
             for group, generations in self._groups.items()
         }
 

@@ -118,6 +118,7 @@ class ParquetSink:
                 puts.append(threads.submit(self._put, hour.key, body))
         for put in puts:
             put.result()
+        _give_back_memory()
         return [hour.key for hour in closed]
 
     def discard(self, keys: Sequence[str]) -> None:
@@ -143,6 +144,13 @@ class ParquetSink:
             if hour.key in self._store.keys(hour.key):
                 return None
             raise PiecesLost(f"{error.args[0]} is gone, and {hour.key} was not written") from error
+
+
+def _give_back_memory() -> None:
+    """Return what merging hours took: it comes once an hour, and nothing else needs as much."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def encode(rows: Rows) -> bytes:

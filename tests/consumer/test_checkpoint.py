@@ -179,7 +179,8 @@ def test_the_five_steps_come_in_their_order() -> None:
     parts = world.worker()
     parts.pipeline.take(iter(as_records(DATA[:100])))
     parts.committer.commit(parts.pipeline.cut(0), order.checkpoint, close_hours=True)
-    assert order.seen[:5] == ["index", "staging", "letters", "snapshots", "checkpoint"]
+    assert set(order.seen[:2]) == {"index", "staging"}
+    assert order.seen[2:5] == ["letters", "snapshots", "checkpoint"]
     assert set(order.seen[5:]) == {"processed"}
     assert order.seen[5:]
 
