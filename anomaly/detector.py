@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from math import exp
+from sys import intern
 
 import msgspec
 
@@ -189,12 +190,13 @@ class Detector:
         self, shop: Shop, transaction: Transaction, hour: int, *, late: bool
     ) -> Observation:
         """Score, page, learn: in this order."""
-        state = shop.state
+        state, cashier = shop.state, transaction.cashier_id
         refund = Recent(
             at=transaction.occurred_at,
             total=transaction.total if transaction.currency == state.currency else 0,
             id=transaction.transaction_id,
-            cashier=transaction.cashier_id,
+            # One string for all refunds of a cashier: they are compared again and again.
+            cashier=cashier if cashier is None else intern(cashier),
             card=transaction.card_token,
             marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late)),
         )

@@ -7,6 +7,7 @@ from math import exp
 
 from anomaly.cashiers import SHAPE as CASHIER_SHAPE
 from anomaly.marks import WITHOUT_RECEIPT, hits_of
+from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
 from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Recent
@@ -46,8 +47,10 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
     """All that `refund`, the newest that `shop` remembers, may be a sign of."""
     offset = transaction.utc_offset_minutes * MINUTE
     found = [_of_amount(shop, transaction, refund)]
-    at = refund.at
+    at, cashier = refund.at, refund.cashier
     of_a_day = [one for one in shop.state.recent if at - DAY < one.at <= at]
+    mine = [] if cashier is None else [one for one in of_a_day if one.cashier == cashier]
+    part = _part(shop, refund) if len(mine) >= CASHIER_MIN else 0.0
     for window in SPANS:
         since = at - window
         inside = of_a_day if window == DAY else [one for one in of_a_day if since < one.at]
@@ -58,9 +61,9 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
         if volume is not None:
             volume.usual = partial(_usual, shop, at + offset, window, expected)
             found.append(volume)
-        burst = _of_cashier_burst(shop, refund, window, inside, expected)
-        if burst is not None:
-            found.append(burst)
+        burst = [one for one in mine if since < one.at]
+        if cashier is not None and len(burst) >= CASHIER_MIN:
+            found += _of_cashier_burst(shop, cashier, window, burst, expected * part)
     found += _of_week(shop)
     found += _of_cashier_weeks(shop, refund)
     found += _of_repeats(shop, refund, "card", refund.card, shop.cards)
@@ -148,21 +151,22 @@ def _usual(shop: Shop, local: Instant, window: Instant, expected: float) -> str:
     return f"usual for a day is {number(expected)}"
 
 
+def _part(shop: Shop, refund: Recent) -> float:
+    """The part of the shop's refunds that is usual for the cashier of `refund`."""
+    part = shop.cashiers.part(refund.cashier or "", shop.state.sales_today)
+    return max(part, shop.desk_part())
+
+
 def _of_cashier_burst(
-    shop: Shop, refund: Recent, window: Instant, inside: list[Recent], expected: float
-) -> Suspicion | None:
-    cashier = refund.cashier
-    if cashier is None:
-        return None
-    mine = [one for one in inside if one.cashier == cashier]
+    shop: Shop, cashier: str, window: Instant, mine: list[Recent], expected: float
+) -> list[Suspicion]:
     refunds = _free(shop, mine, cashier, window)
     count = float(len(refunds))
     if count < CASHIER_MIN:
-        return None
-    part = max(shop.cashiers.part(cashier, shop.state.sales_today), shop.desk_part())
-    usual = max(expected * part, EXPECTED_MIN)
+        return []
+    usual = max(expected, EXPECTED_MIN)
     nats = surprise_of_count(count, usual, CASHIER_SHAPE) * _recalled(refunds)
-    return Suspicion(
+    burst = Suspicion(
         channel=CASHIER_IN[window],
         reason="cashier",
         entity_kind="cashier",
@@ -177,6 +181,7 @@ def _of_cashier_burst(
         ],
         usual=lambda: f"usual for that cashier in {SPANS[window]} is {number(usual)}",
     )
+    return [burst]
 
 
 def _of_week(shop: Shop) -> list[Suspicion]:
@@ -243,9 +248,10 @@ def _of_repeats(
     if len(before) + 1 < CARD_MIN:
         return []
     refunds = [*before, refund]
-    nats = repeats.score_one({"key": key, "at": refund.at})
     parts = shop.marks.parts(hits_of(refunds), float(len(refunds)))
-    observed, expected = repeats.count(key, refund.at) + 1.0, 1.0 + repeats.mean()
+    again, usual = repeats.count(key, refund.at), repeats.mean()
+    nats = surprise_of_count(again, usual, REPEATS_SHAPE)
+    observed, expected = again + 1.0, 1.0 + usual
     return [
         Suspicion(
             channel=kind,

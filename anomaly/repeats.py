@@ -82,7 +82,8 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         """Refunds of `key` before `at`, each fading by half in a half-life."""
         total = 0.0
         for refund in self.trail(key):
-            total += 0.5 ** (max(at - refund.at, 0) / self.half_life)
+            age = at - refund.at
+            total += 0.5 ** (age / self.half_life) if age > 0 else 1.0
         return total
 
     def mean(self) -> float:

@@ -18,7 +18,8 @@ def surprise_of_count(observed: float, expected: float, shape: float) -> float:
     `shape` says how well the rate is known (Gelman et al., Bayesian Data Analysis, section 2.6);
     the larger it is, the closer to Poisson. Units: events, events, pseudo-observations.
     """
-    expected = max(expected, LEAST)
+    if expected < LEAST:  # noqa: PLR1730 -- a call of max() for every suspicion
+        expected = LEAST
     if observed <= expected:
         return 0.0
     return observed * log(observed / expected) - (observed + shape) * log(
@@ -34,7 +35,7 @@ def evidence_of_share(
     Without a thief it is a binomial with `share`; with one, the share is unknown, Beta-distributed
     with `prior` (a Beta–Binomial; Gelman et al., section 2.4). It can speak for the refunds too.
     """
-    misses = max(trials - hits, 0.0)
+    misses = trials - hits if trials > hits else 0.0
     alpha, beta = prior
     with_thief = lgamma(hits + alpha) + lgamma(misses + beta) - lgamma(hits + misses + alpha + beta)
     with_thief -= _log_beta(alpha, beta)

@@ -47,6 +47,8 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
 
     def __init__(self, pages_per_shop_week: float) -> None:
         self.pages_per_shop_week = pages_per_shop_week
+        prior = PRIOR_NATS + log(0.01 / pages_per_shop_week)
+        self._prior = min(max(prior, NATS_MIN), NATS_MAX)
         self.state = PeaksState()
 
     def update(self, peak: float, days: int = 1) -> None:
@@ -65,10 +67,7 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
 
     def get(self) -> float:
         """Nats from which on a suspicion is a page."""
-        return self.state.level if self.state.seen else self._prior()
-
-    def _prior(self) -> float:
-        return min(max(PRIOR_NATS + log(0.01 / self.pages_per_shop_week), NATS_MIN), NATS_MAX)
+        return self.state.level if self.state.seen else self._prior
 
     def _level(self) -> float:
         seen = self.state.seen
@@ -78,5 +77,5 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
         tail = (bisect_left(below, TAIL * seen) + 1) / BINS_PER_NAT
         slope = max((tail - body) / log((1.0 - BODY) / (1.0 - TAIL)), SLOPE_MIN)
         level = tail + slope * log((1.0 - TAIL) / target)
-        shrunk = (seen * level + PRIOR_DAYS * self._prior()) / (seen + PRIOR_DAYS)
+        shrunk = (seen * level + PRIOR_DAYS * self._prior) / (seen + PRIOR_DAYS)
         return min(max(shrunk, NATS_MIN), NATS_MAX)
