@@ -31,6 +31,9 @@ from events.page import Page, PageStatus
 from events.score import Score
 from events.transaction import Transaction
 
+PLACES = {channel: place for place, channel in enumerate(CHANNELS)}
+"""Where a shop keeps each channel's strongest suspicion of the day."""
+
 EVEN_ODDS_BELOW = 3.0
 """A score is one half at so many nats below what a page needs, and 0.95 at a page."""
 
@@ -214,7 +217,7 @@ class Detector:
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
         told += self._page(shop, refund, beyond, value)
         for suspicion in found:
-            place = CHANNELS.index(suspicion.channel)
+            place = PLACES[suspicion.channel]
             if suspicion.nats > state.peaks[place]:  # noqa: PLR1730 -- a call of max() for each
                 state.peaks[place] = suspicion.nats
         weight = self._weight(shop, refund, excess, worst.nats - excess)

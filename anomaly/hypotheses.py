@@ -48,12 +48,13 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
     offset = transaction.utc_offset_minutes * MINUTE
     found = [_of_amount(shop, transaction, refund)]
     at, cashier = refund.at, refund.cashier
-    of_a_day = [one for one in shop.state.recent if at - DAY < one.at <= at]
+    day_ago = at - DAY
+    of_a_day = [one for one in shop.state.recent if day_ago < one.at <= at]
     mine = [] if cashier is None else [one for one in of_a_day if one.cashier == cashier]
     part = _part(shop, refund) if len(mine) >= CASHIER_MIN else 0.0
     for window in SPANS:
         since = at - window
-        inside = of_a_day if window == DAY else [one for one in of_a_day if since < one.at]
+        inside = [one for one in of_a_day if since < one.at] if window < DAY else of_a_day
         if len(inside) < CASHIER_MIN:  # no pattern, whatever is expected
             continue
         expected = max(shop.rate.expected(since + offset, at + offset), EXPECTED_MIN)
@@ -61,8 +62,8 @@ def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Sus
         if volume is not None:
             volume.usual = partial(_usual, shop, at + offset, window, expected)
             found.append(volume)
-        burst = [one for one in mine if since < one.at]
-        if cashier is not None and len(burst) >= CASHIER_MIN:
+        if cashier is not None and len(mine) >= CASHIER_MIN:
+            burst = [one for one in mine if since < one.at]
             found += _of_cashier_burst(shop, cashier, window, burst, expected * part)
     found += _of_week(shop)
     found += _of_cashier_weeks(shop, refund)

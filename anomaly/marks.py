@@ -118,7 +118,8 @@ def hits_of(refunds: Iterable[Recent]) -> list[float]:
     bare = limit = hours = 0
     for refund in refunds:
         bits = refund.marks
-        bare += bits & 1
-        limit += bits >> 1 & 1
-        hours += bits >> 2 & 1
+        if bits:
+            bare += bits & 1
+            limit += bits >> 1 & 1
+            hours += bits >> 2 & 1
     return [float(bare), float(limit), float(hours)]

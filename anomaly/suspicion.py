@@ -40,7 +40,7 @@ class Suspicion(msgspec.Struct):
         parts = [part for part in self.parts if part[1] > 0.0]
         parts.sort(key=lambda part: (-part[1], part[0]))
         total = sum([part[1] for part in parts])
-        return tuple(
+        reasons = [
             Reason(
                 kind=kind,
                 entity_kind=self.entity_kind,
@@ -51,4 +51,5 @@ class Suspicion(msgspec.Struct):
                 share=nats / total,
             )
             for kind, nats, expected, observed, unit in parts
-        )
+        ]
+        return tuple(reasons)
