@@ -142,6 +142,12 @@ def test_a_cashier_that_is_not_known_has_no_part_and_nothing_to_forgive() -> Non
     assert cashiers.state == {}
 
 
+def test_marks_that_gathered_count_no_more_than_the_refunds_that_carry_them() -> None:
+    """Both fade, each rounded by itself."""
+    marks = MarkShares()
+    assert marks.parts([2.5, 3.0, 0.0], 2.0) == marks.parts([2.0, 2.0, 0.0], 2.0)
+
+
 @every
 def test_it_is_one_of_river_s(case: Case) -> None:
     assert isinstance(case.make(), base.AnomalyDetector)
