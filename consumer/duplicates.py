@@ -43,7 +43,7 @@ class Duplicates:
     def __init__(self, remembered_min: int) -> None:
         self._remembered_min = remembered_min
         self._groups: dict[int, _Generations] = {}
-        self._changes: dict[int, Remembered] = {}
+        self._changes: dict[int, list[Remembered]] = {}
 
     def see(self, group: int, transaction_id: str, data: bytes) -> Sighting:
         """Whether `transaction_id` is new; if so it is remembered from now on."""
@@ -56,13 +56,16 @@ class Duplicates:
             known = generations.previous.get(transaction_id)
             if known is None:
                 self._remember(generations, transaction_id, digest)
-                self._changes.setdefault(group, {})[transaction_id] = digest
+                changes = self._changes.setdefault(group, [{}])
+                if transaction_id in changes[-1]:  # forgotten since: its order counts twice
+                    changes.append({})
+                changes[-1][transaction_id] = digest
                 return Sighting.NEW
         return Sighting.REPEATED if known == digest else Sighting.REUSED
 
     def take_changes(self) -> dict[int, bytes]:
         """What was remembered since the last take, encoded by key group, in order."""
-        changes = {group: msgspec.msgpack.encode([ids]) for group, ids in self._changes.items()}
+        changes = {group: msgspec.msgpack.encode(ids) for group, ids in self._changes.items()}
         self._changes = {}
         return changes
 

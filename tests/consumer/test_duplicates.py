@@ -1,6 +1,6 @@
 """What a retrying producer sends again counts once, within the stated bound."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer.duplicates import Duplicates, Sighting
@@ -29,6 +29,8 @@ def test_it_remembers_at_least_the_bound_and_at_most_twice() -> None:
         assert len(generations.current) + len(generations.previous) <= 200
 
 
+# Forgotten and seen again between two takes: the order of both sightings counts.
+@example([(0, letter, b"x") for letter in "abcdaa"], 5, 2)
 @given(SIGHTINGS, st.integers(0, 60), st.integers(1, 8))
 def test_restored_anywhere_it_sees_what_it_would_have_seen(
     sightings: list[tuple[int, str, bytes]], cut: int, bound: int
