@@ -25,7 +25,7 @@ from sinks.parquet import ParquetSink
 
 RECORDS = 100_000
 WARM_UP_RECORDS = 2_000
-BATCH_RECORDS = 5_000
+BATCH_RECORDS = 4_000
 
 
 class Measured(msgspec.Struct, frozen=True):

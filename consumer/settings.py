@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         4, ge=1, le=256, description="Ranges of the hash-key space that share a forest. Fixed."
     )
     batch_records_max: int = Field(
-        5_000, ge=1, description="Records in one batch, which is one checkpoint, at most."
+        4_000, ge=1, description="Records in one batch, which is one checkpoint, at most."
     )
     batch_bytes_max: int = Field(
         64 * 2**20, ge=2**20, description="Record bytes in one batch at most."
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How long a record waits for its batch to fill, at most."
     )
     duplicates_remembered_min: int = Field(
-        20_000,
+        10_000,
         ge=1,
         description="The last so many ids of a key group count once; twice that at most.",
     )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from events.instant import MINUTE, Instant
 from sinks.schema import FINAL_OPTIONS, SCHEMA
 
-ROWS_IN_MEMORY_MAX = 32_768
+ROWS_IN_MEMORY_MAX = 16_384
 """Rows merged at a time, which is a row group of the final file; about 400 bytes each, twice."""
 
 Piece = tuple[str, int]
