@@ -112,7 +112,7 @@ class Supervisor:
     def _run_daemon(self) -> int:
         """Run the daemon once, to its end; it and its children are gone when this returns."""
         process = subprocess.Popen(  # noqa: S603 -- a command of our own making
-            self._command,
+            [sys.executable, "-m", "consumer.tether", str(os.getpid()), *self._command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -22,8 +22,8 @@ class Part:
     """A child process with its own log file and its own session.
 
     Its own session, so that Ctrl-C in a terminal reaches the demo alone, which then ends its parts
-    in order. It is tethered (local/tether.py): it also ends when the demo is killed. Start it from
-    the main thread: the tether holds for the life of the thread that started it.
+    in order. It is tethered (consumer/tether.py): it also ends when the demo is killed. Start it
+    from the main thread: the tether holds for the life of the thread that started it.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Part:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        tether = [sys.executable, "-m", "local.tether", str(os.getpid())]
+        tether = [sys.executable, "-m", "consumer.tether", str(os.getpid())]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*tether, *command],

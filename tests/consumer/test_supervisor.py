@@ -293,12 +293,13 @@ def test_a_stop_before_the_start_starts_nothing(bench: Callable[..., Bench]) -> 
 
 
 def test_a_program_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = Out()
     supervisor = Supervisor(
-        [str(tmp_path / "nothing")], tmp_path, restarts_max=0, shutdown_seconds_max=1
+        [str(tmp_path / "nothing")], tmp_path, restarts_max=0, shutdown_seconds_max=1, out=out
     )
-    with pytest.raises(FileNotFoundError):
-        supervisor.run()
+    assert supervisor.run() == 1
     assert list(tmp_path.iterdir()) == []
+    assert any("cannot be started" in line["message"] for line in out.lines())
 
 
 # -- the end --------------------------------------------------------------------------------------
@@ -406,6 +407,21 @@ forever()
             with suppress(ProcessLookupError):
                 process.kill()
     assert rest == ["ended by SIGTERM"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of a parent's death")
+def test_a_supervisor_killed_at_once_leaves_no_daemon_behind(tmp_path: Path) -> None:
+    command = program(tmp_path, 'say("INFO", "x", "", str(os.getpid()))\nforever()\n')
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISE, str(tmp_path), *command],
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        daemon = int(json.loads(process.stderr.readline())["message"])
+        process.kill()
+        wait_until(lambda: gone(daemon))
 
 
 def test_nothing_is_left_in_the_folder_but_what_was_there(bench: Callable[..., Bench]) -> None:
