@@ -13,7 +13,7 @@ RECORDS_PER_SECOND = 25
 """Event time passes so that 90,000 records are an hour of the chain."""
 
 
-def wire_records(count: int, seed: int = 1) -> list[tuple[str, bytes]]:
+def wire_records(count: int, seed: int = 1, shops: int = SHOPS) -> list[tuple[str, bytes]]:
     """`count` records in event-time order, each with its partition key."""
     random = Random(seed)
     prices = [
@@ -21,7 +21,7 @@ def wire_records(count: int, seed: int = 1) -> list[tuple[str, bytes]]:
     ]
     records = []
     for number in range(count):
-        shop = f"shop-{random.randrange(SHOPS):03}"
+        shop = f"shop-{random.randrange(shops):03}"
         refund = random.random() < REFUND_SHARE
         price = random.choice(prices)
         record = {

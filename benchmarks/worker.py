@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchmarks.records import wire_records
+from benchmarks.records import SHOPS, wire_records
 from consumer.daemon import prepare
 from consumer.settings import Settings
 from local.part import Part
@@ -24,6 +24,7 @@ _POLL_SECONDS = 0.25
 _SECONDS_MAX = 300
 _STOP_SECONDS_MAX = 75.0
 _MIB = 2**20
+MANY_SHOPS = 1_000
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ def _kind(command: str) -> str | None:
 
 
 @contextmanager
-def _preloaded(records: int) -> Iterator[tuple[Stack, dict[str, str]]]:
+def _preloaded(records: int, shops: int = SHOPS) -> Iterator[tuple[Stack, dict[str, str]]]:
     """A stack with `records` on the one shard of its stream, and where that shard ends."""
     with (
         tempfile.TemporaryDirectory(prefix="tillwatch-bench-") as folder,
@@ -95,7 +96,7 @@ def _preloaded(records: int) -> Iterator[tuple[Stack, dict[str, str]]]:
     ):
         kinesis = stack.aws.client("kinesis")
         made = stack.provisioned
-        put_all(kinesis, made.stream, iter(wire_records(records)))
+        put_all(kinesis, made.stream, iter(wire_records(records, shops=shops)))
         _say(f"{records:,} records are on the stream")
         yield stack, contents(kinesis, made.stream, made.shards).tips
 
@@ -143,12 +144,13 @@ def _taken(at: dict[str, str], tips: dict[str, str], records: int) -> int:
     )
 
 
-def full(records: int) -> Drained:
+def full(records: int, shops: int = SHOPS) -> Drained:
     """`tillwatch run` as it is in production, into OpenSearch and Parquet."""
-    with _preloaded(records) as (stack, tips):
+    with _preloaded(records, shops) as (stack, tips):
         part = start_worker(stack)
         try:
-            return _measure("Tillwatch, everything on", part.pid, stack, tips, records)
+            name = f"Tillwatch, everything on, {shops:,} shops"
+            return _measure(name, part.pid, stack, tips, records)
         finally:
             part.stop(_STOP_SECONDS_MAX)
 
@@ -176,8 +178,8 @@ def noop(records: int) -> Drained:
 
 
 def worker_table(records: int) -> None:
-    """Measure both, and print table (b)."""
-    runs = [full(records), noop(records)]
+    """Measure all, and print table (b)."""
+    runs = [full(records), full(records, shops=MANY_SHOPS), noop(records)]
     print(f"(b) Draining {records:,} preloaded records of one shard")
     print()
     print(
