@@ -14,7 +14,7 @@ class _NoEvents:
     """
 
     def __init__(self) -> None:
-        raise NotImplementedError("opensearch-py's metrics hook needs the package `events`")
+        raise RuntimeError("opensearch-py's metrics hook needs the package `events`")
 
 
 # opensearch-py says `from events import Events`, and finds our package, which has no such name.
