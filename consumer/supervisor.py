@@ -21,7 +21,7 @@ from consumer.logs import LINE_BYTES_MAX, SOCKET_VARIABLE
 _log = logging.getLogger("tillwatch.supervisor")
 _BACKOFF_SECONDS_MAX = 30.0
 _DOUBLINGS_MAX = 10
-HEALTHY_SECONDS = 60.0
+HEALTHY_SECONDS = 180.0
 """A daemon that ran for so long had started well; the count of failed starts begins anew."""
 _POLL_SECONDS = 0.2
 _RELAY_SECONDS_MAX = 10.0
