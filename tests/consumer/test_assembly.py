@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from anomaly.detector import Detector
@@ -22,7 +23,7 @@ from events.batch import Batch
 from events.position import Position
 from sinks.directory import DirectoryObjectStore
 from sinks.s3 import S3ObjectStore
-from tests.consumer.world import SHARD, as_records, day_of_trade, wire
+from tests.consumer.world import SHARD, START, as_records, day_of_trade, wire
 
 CLOSED = "http://127.0.0.1:9"
 DATA = day_of_trade(240)
@@ -56,14 +57,17 @@ def settings(folder: Path | None, **more: object) -> Settings:
     return Settings.model_validate(complete | more)
 
 
-def batch_of(settings: Settings, data: list[bytes]) -> Batch:
+def batch_of(settings: Settings, data: list[bytes], *, arrived_at: int | None = None) -> Batch:
     """Everything in one batch, by a pipeline that was never interrupted."""
     pipeline = build_pipeline(
         settings,
         Detector(detector_config(settings)),
         Duplicates(settings.duplicates_remembered_min),
     )
-    pipeline.take(iter(as_records(data)))
+    records = as_records(data)
+    if arrived_at is not None:
+        records = [msgspec.structs.replace(record, arrived_at=arrived_at) for record in records]
+    pipeline.take(iter(records))
     return pipeline.cut().batch
 
 
@@ -127,8 +131,9 @@ def test_another_number_of_key_groups_is_refused(tmp_path: Path) -> None:
 
 def test_settings_reach_the_pipeline(tmp_path: Path) -> None:
     chosen = settings(tmp_path, required_fields=("cashier_id",), future_seconds_max=0)
-    (late, bare) = batch_of(chosen, [wire(0, at=2 * 10**15, cashier_id="c-1"), wire(1)]).rejections
-    assert (late.reason, bare.reason) == ("occurred_in_future", "missing_field")
+    data = [wire(0, at=START + 1, cashier_id="c-1"), wire(1)]
+    (early, bare) = batch_of(chosen, data, arrived_at=START).rejections
+    assert (early.reason, bare.reason) == ("occurred_in_future", "missing_field")
     assert bare.field == "cashier_id"
 
 

@@ -249,10 +249,10 @@ def test_a_refund_that_is_not_normal_comes_out_as_a_page_with_its_evidence() -> 
 
 def test_records_keep_their_bytes_for_the_dead_letter_queue() -> None:
     cut = through(DATA)
-    by_position = {record.position: record.data for record in as_records(DATA)}
+    by_position = {record.position: record for record in as_records(DATA)}
     for item in (*cut.batch.scored, *cut.batch.rejections):
-        assert item.data == by_position[item.position]
-        assert item.arrived_at == START
+        record = by_position[item.position]
+        assert (item.data, item.arrived_at) == (record.data, record.arrived_at)
 
 
 def test_an_error_that_is_no_rejection_travels() -> None:

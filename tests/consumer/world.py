@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow.parquet as pq
 
@@ -16,7 +17,7 @@ from consumer.hours import Hours
 from consumer.pipeline import Pipeline
 from consumer.shard import Parts
 from consumer.snapshot import Snapshots, State
-from events.instant import HOUR, MINUTE, Instant, to_iso
+from events.instant import HOUR, MINUTE, Instant, from_datetime, to_iso
 from events.page import Page
 from events.parse import Parser
 from events.position import Position
@@ -77,10 +78,18 @@ def day_of_trade(count: int, *, every: Instant = MINUTE) -> list[bytes]:
 
 
 def as_records(data: Iterable[bytes], first: int = 1) -> list[Record]:
+    """`data` as it comes off the stream, each record arriving when it says that it occurred."""
     return [
-        Record(Position(SHARD, str(number)), body, "shop", START)
+        Record(Position(SHARD, str(number)), body, "shop", _occurred_at(body))
         for number, body in enumerate(data, first)
     ]
+
+
+def _occurred_at(body: bytes) -> Instant:
+    try:
+        return from_datetime(datetime.fromisoformat(json.loads(body)["occurred_at"]))
+    except (ValueError, KeyError, TypeError):
+        return START
 
 
 class Letters:
