@@ -131,7 +131,7 @@ def test_another_number_of_key_groups_is_refused(tmp_path: Path) -> None:
 
 def test_settings_reach_the_pipeline(tmp_path: Path) -> None:
     chosen = settings(tmp_path, required_fields=("cashier_id",), future_seconds_max=0)
-    data = [wire(0, at=START + 1, cashier_id="c-1"), wire(1)]
+    data = [wire(0, at=START + 1_000, cashier_id="c-1"), wire(1)]
     (early, bare) = batch_of(chosen, data, arrived_at=START).rejections
     assert (early.reason, bare.reason) == ("occurred_in_future", "missing_field")
     assert bare.field == "cashier_id"
