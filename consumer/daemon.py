@@ -76,6 +76,8 @@ def properties(settings: Settings, executable: str) -> str:
         completed["dynamoDBEndpoint"] = settings.aws_endpoint
         # The daemon has no property for CloudWatch's endpoint: its metrics would go to Amazon's.
         completed["metricsLevel"] = "NONE"
+    if settings.kinesis_endpoint:
+        completed["kinesisEndpoint"] = settings.kinesis_endpoint
     lines = [f"{name} = {value}" for name, value in completed.items()]
     return "\n".join([text.rstrip(), "", "# From the settings", *lines, ""])
 
@@ -94,7 +96,7 @@ def prepare(settings: Settings, directory: Path) -> list[str]:
     logback = directory / "logback.xml"
     logback.write_text(files("properties").joinpath("logback.xml").read_text())
     flags = list(_JVM_FLAGS)
-    if settings.aws_endpoint:
+    if settings.aws_endpoint and not settings.kinesis_endpoint:
         # The embedded endpoint reads JSON bodies alone.
         flags.append("-Daws.cborEnabled=false")
     return [

@@ -25,10 +25,11 @@ def aws_client(settings: Settings, service: str) -> Any:
     import boto3
     from botocore.config import Config
 
+    kinesis = settings.kinesis_endpoint if service == "kinesis" else None
     return boto3.client(
         service,
         region_name=settings.region,
-        endpoint_url=settings.aws_endpoint,
+        endpoint_url=kinesis or settings.aws_endpoint,
         config=Config(
             connect_timeout=CONNECT_SECONDS_MAX,
             read_timeout=READ_SECONDS_MAX,

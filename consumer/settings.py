@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     aws_endpoint: str | None = Field(
         None, description="URL of an AWS endpoint other than Amazon's, such as the embedded one."
     )
+    kinesis_endpoint: str | None = Field(
+        None, description="URL of another endpoint for Kinesis alone, such as one that reshards."
+    )
     opensearch_url: str = Field(description="URL of OpenSearch.")
     opensearch_user: str | None = Field(None, description="User name for basic authentication.")
     opensearch_password: SecretStr | None = Field(
@@ -108,7 +111,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
-    @field_validator("opensearch_url", "aws_endpoint")
+    @field_validator("opensearch_url", "aws_endpoint", "kinesis_endpoint")
     @classmethod
     def _no_credentials_in_it(cls, url: str | None) -> str | None:
         """A URL is printed where a password must not be."""

@@ -97,6 +97,10 @@ class AwsEndpoint:
 
     def client(self, service: str) -> Any:
         """A boto3 client of `service` at this endpoint."""
+        return self.client_at(service, self.url)
+
+    def client_at(self, service: str, url: str) -> Any:
+        """A boto3 client of `service` at `url`, of nobody's profile."""
         import boto3
         from botocore.config import Config
         from botocore.session import Session
@@ -115,7 +119,7 @@ class AwsEndpoint:
             botocore_session=core,
         ).client(
             service,
-            endpoint_url=self.url,
+            endpoint_url=url,
             config=Config(proxies={}),  # loopback is nobody's proxy's business
         )
 
