@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     hours_close_idle_seconds: float = Field(
         900.0, gt=0, description="A shard without records for so long closes its open hours."
     )
+    rejected_share_max: float = Field(
+        0.5, ge=0, le=1, description="Part of the last records that may be rejected; 1 is any."
+    )
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
