@@ -1,0 +1,306 @@
+"""The child's side of metrics and heartbeat: what it says of itself to its supervisor.
+
+A thread of its own sends one small datagram a second, and one more at each commit. A datagram says
+everything (totals since the process began, not differences), so one that is lost loses nothing. It
+is never waited for: where the supervisor does not read, the report is dropped and counted.
+
+Because the thread reports whatever the main one does, silence means that the process is stopped or
+gone, and the age of the main thread's last beat means that it hangs. A child that waits for a
+service goes on beating, and is left alone.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+SOCKET_VARIABLE = "TILLWATCH_TELEMETRY_SOCKET"
+REPORT_BYTES_MAX = 32_768
+"""Bytes of one report; `LABELS_MAX` and `LABEL_CHARACTERS_MAX` keep it below."""
+LABELS_MAX = 64
+"""Reasons of rejections (with their stage), and services, that are counted apart."""
+LABEL_CHARACTERS_MAX = 64
+REPORT_SECONDS = 1.0
+_BYE_SECONDS_MAX = 1.0
+OTHER = "other"
+"""What is counted here came after `LABELS_MAX` others."""
+
+STARTING = "starting"
+RESTORING = "restoring"
+"""`beat(RESTORING)`: reading the snapshot, which takes as long as the store needs."""
+LISTENING = "listening"
+"""`beat(LISTENING)`: waiting for the daemon, which takes as long as the stream is silent."""
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """What one commit did, and what the shard holds behind it. Bytes, seconds, numbers of."""
+
+    position: str
+    records: int = 0
+    record_bytes: int = 0
+    transactions: int = 0
+    refunds: int = 0
+    pages: int = 0
+    rejections: Mapping[tuple[str, str], int] = {}
+    """Rejections by stage and reason, the sinks' own included."""
+    late_records: int = 0
+    hours_published: int = 0
+    seconds: float = 0.0
+    snapshot_bytes: int = 0
+    snapshot_seconds: float = 0.0
+    hours_open: int = 0
+    hours_staged: int = 0
+    """Closed hours whose final files are not yet published."""
+    pages_waiting: int = 0
+
+
+class Totals(msgspec.Struct):
+    """What a child has done since it began. Only ever grows."""
+
+    commits: int = 0
+    records: int = 0
+    record_bytes: int = 0
+    transactions: int = 0
+    refunds: int = 0
+    pages: int = 0
+    late_records: int = 0
+    hours_published: int = 0
+    commit_seconds: float = 0.0
+    snapshot_bytes: int = 0
+    snapshot_seconds: float = 0.0
+    reports_dropped: int = 0
+    rejections: list[tuple[str, str, int]] = []
+    retries: list[tuple[str, int]] = []
+
+
+class Report(msgspec.Struct):
+    """One datagram. Ages are seconds at the moment of sending."""
+
+    pid: int
+    sequence: int
+    shard_id: str | None
+    doing: str
+    beat_age: float
+    progress_age: float
+    """Since a commit, a service's answer or a new try."""
+    commit_age: float | None
+    """Since the commit on its way began, or None."""
+    checkpoint_age: float | None
+    """Since the last checkpoint of this process, or None."""
+    position: str | None
+    lag_seconds: float | None
+    lag_age: float
+    waiting_for: str | None
+    resident_bytes: int
+    last: Commit | None
+    totals: Totals
+    ended: str | None = None
+    """Why the child says goodbye; its end is then nothing to be mended."""
+
+
+class Telemetry:
+    """What one child tells of itself. Every method may be called from any thread, and never waits.
+
+    Without a supervisor (`path` None) it sends nothing.
+    """
+
+    def __init__(self, path: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._closed = threading.Event()
+        self._sequence = 0
+        now = clock()
+        # Replaced whole, so that a reader without the lock sees one moment.
+        self._beat = (STARTING, now)
+        self._progress_at = now
+        self._lag: tuple[float | None, float] = (None, now)
+        self._shard_id: str | None = None
+        self._position: str | None = None
+        self._commit_began: float | None = None
+        self._checkpoint_at: float | None = None
+        self._waiting_for: str | None = None
+        self._last: Commit | None = None
+        self._ended: str | None = None
+        self._totals = Totals()
+        self._rejections: Counter[tuple[str, str]] = Counter()
+        self._retries: Counter[str] = Counter()
+
+    @classmethod
+    def of_this_process(cls) -> "Telemetry":
+        """To the supervisor that started this process, where there is one; reports from now on."""
+        telemetry = cls(os.environ.get(SOCKET_VARIABLE))
+        telemetry.start()
+        return telemetry
+
+    def start(self) -> None:
+        """Report once a second from now on, until `bye`."""
+        if self._path is None or self._socket is not None:
+            return
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
+        threading.Thread(target=self._run, name="telemetry", daemon=True).start()
+
+    # -- the main thread --------------------------------------------------------------------------
+
+    def took(self, shard_id: str, position: str | None) -> None:
+        """The shard is known, and where it goes on from; called at the daemon's first action."""
+        self._shard_id = shard_id
+        self._position = position
+        self.progress()
+
+    def beat(self, doing: str) -> None:
+        """The main thread lives; called at every action, and again and again while it waits.
+
+        `LISTENING` goes before each read from the daemon's pipe (also that of a checkpoint's
+        answer), `RESTORING` before the snapshot is read; anything else is work, in a few words,
+        which must beat again within TILLWATCH_HEARTBEAT_SECONDS_MAX. Costs less than a microsecond.
+        """
+        self._beat = (doing, self._clock())
+
+    def lag(self, behind_millis: int | None) -> None:
+        """How far behind the tip the daemon says the shard is; called for each of its actions."""
+        if behind_millis is not None:
+            self._lag = (behind_millis / 1_000, self._clock())
+
+    def bye(self, why: str) -> None:
+        """The last word of a child that ends as it should: given back, lease lost, shard ended.
+
+        One that ends without it died, and is replaced. The one call that may wait, a second at
+        most: this report must not be dropped.
+        """
+        self._closed.set()
+        self._ended = _label(why)
+        with self._sending:
+            if self._socket is not None:
+                self._socket.settimeout(_BYE_SECONDS_MAX)
+                self._send(self._socket)
+                self._socket.close()
+                self._socket = None
+
+    # -- the committing thread --------------------------------------------------------------------
+
+    def commit_began(self) -> None:
+        """A commit is on its way; it must go forward (`progress`) until `committed`."""
+        self.progress()
+        self._commit_began = self._clock()
+
+    def committed(self, commit: Commit) -> None:
+        """The commit is through, its checkpoint accepted."""
+        with self._lock:
+            totals = self._totals
+            totals.commits += 1
+            totals.records += commit.records
+            totals.record_bytes += commit.record_bytes
+            totals.transactions += commit.transactions
+            totals.refunds += commit.refunds
+            totals.pages += commit.pages
+            totals.late_records += commit.late_records
+            totals.hours_published += commit.hours_published
+            totals.commit_seconds += commit.seconds
+            totals.snapshot_bytes += commit.snapshot_bytes
+            totals.snapshot_seconds += commit.snapshot_seconds
+            for (stage, reason), number in commit.rejections.items():
+                known = _label(stage), _label(reason)
+                if known not in self._rejections and len(self._rejections) >= LABELS_MAX:
+                    known = (OTHER, OTHER)
+                self._rejections[known] += number
+            self._last = msgspec.structs.replace(commit, rejections={})
+            self._position = commit.position
+            self._commit_began = None
+            self._waiting_for = None
+            self._checkpoint_at = self._clock()
+        self.progress()
+        self.send()
+
+    # -- anywhere ---------------------------------------------------------------------------------
+
+    def progress(self) -> None:
+        """Something went forward: a service answered, a step was done."""
+        self._progress_at = self._clock()
+
+    def count_retry(self, service: str) -> None:
+        """A service did not take something, and is tried again: what sinks call (`count_retry`)."""
+        with self._lock:
+            known = _label(service)
+            if known not in self._retries and len(self._retries) >= LABELS_MAX:
+                known = OTHER
+            self._retries[known] += 1
+            self._waiting_for = known
+        self.progress()
+
+    def waiting(self, service: str | None) -> None:
+        """Which service the shard waits for; None when it does not. A commit clears it too."""
+        self._waiting_for = None if service is None else _label(service)
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def report(self) -> Report:
+        """Everything that there is to say now."""
+        with self._lock:
+            now = self._clock()
+            doing, beat_at = self._beat
+            lag_seconds, lag_at = self._lag
+            self._sequence += 1
+            began, checkpointed = self._commit_began, self._checkpoint_at
+            totals = msgspec.structs.replace(
+                self._totals,
+                rejections=[(*of, number) for of, number in self._rejections.items()],
+                retries=list(self._retries.items()),
+            )
+            return Report(
+                pid=os.getpid(),
+                sequence=self._sequence,
+                shard_id=self._shard_id,
+                doing=_label(doing),
+                beat_age=now - beat_at,
+                progress_age=now - self._progress_at,
+                commit_age=None if began is None else now - began,
+                checkpoint_age=None if checkpointed is None else now - checkpointed,
+                position=self._position,
+                lag_seconds=lag_seconds,
+                lag_age=now - lag_at,
+                waiting_for=self._waiting_for,
+                resident_bytes=_resident_bytes(),
+                last=self._last,
+                totals=totals,
+                ended=self._ended,
+            )
+
+    def send(self) -> None:
+        """Send a report now; drops it rather than wait."""
+        with self._sending:
+            if self._socket is not None:
+                self._send(self._socket)
+
+    def _send(self, sender: socket.socket) -> None:
+        try:
+            sender.sendto(msgspec.msgpack.encode(self.report()), self._path or "")
+        except OSError:
+            with self._lock:
+                self._totals.reports_dropped += 1
+
+    def _run(self) -> None:
+        self.send()
+        while not self._closed.wait(REPORT_SECONDS):
+            self.send()
+
+
+def _label(text: str) -> str:
+    return text[:LABEL_CHARACTERS_MAX].encode(errors="replace").decode()
+
+
+def _resident_bytes() -> int:
+    """What this process holds in memory; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
