@@ -1,15 +1,13 @@
 """Rejections to the dead-letter queue in SQS; their bytes to S3 where they are too large for it."""
 
-import base64
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from events.batch import Batch
-from events.instant import to_iso
 from events.rejection import Rejection
 from sinks.aws_errors import passes
+from sinks.letter import message
 from sinks.object_store import ObjectStore
 from sinks.retry import WAIT_SECONDS_MAX, Retry, Transient
 from sinks.sink import Written
@@ -25,7 +23,7 @@ class DeadLetterSink:
 
     A record whose message would be over the limit goes to `store` under
     `<prefix>/<shard>/<position>`, and the message points there. Sent twice, a rejection stands in
-    a standard queue twice, with the same `id` (its position): who reads the queue goes by that.
+    a standard queue twice: sinks/letter.py says what the letter is known by.
     """
 
     name = "dlq"
@@ -89,34 +87,6 @@ class DeadLetterSink:
                 raise Transient(f"{len(waiting)} messages not taken: {', '.join(sorted(codes))}")
 
         self._retry.call(attempt)
-
-
-def message(rejection: Rejection, key: str | None = None) -> str:
-    """The message of `rejection`: JSON in ASCII, with its bytes in base64, or the `key` they have.
-
-    ASCII, so that one character is one byte, and none is among those that SQS refuses.
-    """
-    position = rejection.position
-    content: dict[str, Any] = {
-        "id": f"{position.shard_id}/{position.slug}",
-        "position": {
-            "shard_id": position.shard_id,
-            "sequence_number": position.sequence_number,
-            "sub_sequence_number": position.sub_sequence_number,
-        },
-        "stage": rejection.stage,
-        "reason": rejection.reason,
-        "field": rejection.field,
-        "detail": rejection.detail,
-        "shop_id": rejection.shop_id,
-        "arrived_at": None if rejection.arrived_at is None else to_iso(rejection.arrived_at),
-        "data_bytes": len(rejection.data),
-    }
-    if key is None:
-        content["data"] = base64.b64encode(rejection.data).decode()
-    else:
-        content["data_key"] = key
-    return json.dumps(content, separators=(",", ":"))
 
 
 def _requests(messages: Iterator[str]) -> Iterator[list[str]]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from sinks.dlq import REQUEST_BYTES_MAX, DeadLetterSink, message
+from sinks.dlq import REQUEST_BYTES_MAX, DeadLetterSink
+from sinks.letter import message
 from sinks.memory import MemoryObjectStore
 from sinks.sink import Stopped
 from tests.sinks.aws_double import client
