@@ -1,12 +1,9 @@
 """`tillwatch backtest`: the same pipeline over a file, without services."""
 
-import gzip
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import click
 import msgspec
@@ -14,13 +11,12 @@ import msgspec
 from anomaly.detector import Detector, DetectorConfig
 from consumer.duplicates import Duplicates
 from consumer.pipeline import Pipeline, batches
+from consumer.record_file import open_records
 from consumer.settings import Settings
 from events.batch import Batch
 from events.page import Page
 from events.parse import Parser
-from events.position import Position
 from events.pseudonym import Pseudonymizer
-from events.record import Record
 from sinks.page_json import page_json
 
 
@@ -28,12 +24,6 @@ def _default(name: str) -> int:
     """What a worker runs with where nobody says otherwise."""
     value: int = Settings.model_fields[name].default
     return value
-
-
-def records(lines: IO[bytes], shard_id: str = "file") -> Iterator[Record]:
-    """Each line as a record; its sequence number is its line number, from 1."""
-    for number, line in enumerate(lines, 1):
-        yield Record(Position(shard_id, str(number)), line.rstrip(b"\r\n"), "", None)
 
 
 class Totals(msgspec.Struct):
@@ -91,23 +81,19 @@ def backtest(
     totals = Totals()
     latest: dict[str, Page] = {}
     with ExitStack() as stack:
-        raw = stack.enter_context(input_path.open("rb"))
-        lines = stack.enter_context(gzip.open(raw)) if input_path.suffix == ".gz" else raw
+        file = stack.enter_context(open_records(input_path))
         scores = stack.enter_context(scores_path.open("wb")) if scores_path else None
         bar = stack.enter_context(
             click.progressbar(
                 length=input_path.stat().st_size, label="Backtest", file=sys.stderr, width=30
             )
         )
-        try:
-            for cut in batches(_pipeline(pages_per_shop_week), records(lines)):  # type: ignore[arg-type]  # both are byte lines
-                _count(totals, cut.batch, cut.repeated)
-                latest.update((page.page_id, page) for page in cut.batch.pages)
-                if scores is not None:
-                    scores.writelines(_score_lines(cut.batch))
-                bar.update(raw.tell() - bar.pos)
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise click.ClickException(f"{input_path} is not a whole .gz file: {error}") from error
+        for cut in batches(_pipeline(pages_per_shop_week), file.records()):
+            _count(totals, cut.batch, cut.repeated)
+            latest.update((page.page_id, page) for page in cut.batch.pages)
+            if scores is not None:
+                scores.writelines(_score_lines(cut.batch))
+            bar.update(file.read_bytes - bar.pos)
     with pages_path.open("wb") as out:
         out.writelines(page_json(page) + b"\n" for page in latest.values())
     click.echo(msgspec.json.encode(totals).decode())
