@@ -1,9 +1,11 @@
 """The services of one shard's process: clients made from the settings, and the sinks on them."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from consumer.settings import Settings
+from consumer.telemetry import Telemetry
 from sinks.directory import DirectoryObjectStore
 from sinks.dlq import DeadLetterSink
 from sinks.dynamodb import Ledger
@@ -20,13 +22,16 @@ READ_SECONDS_MAX = 30
 _CONNECTIONS_MAX = 8
 
 
-def aws_client(settings: Settings, service: str) -> Any:
-    """A boto3 client with stated deadlines; sinks/retry.py does the waiting, botocore little."""
+def aws_client(settings: Settings, service: str, answered: Callable[[], None] | None = None) -> Any:
+    """A boto3 client with stated deadlines; sinks/retry.py does the waiting, botocore little.
+
+    `answered` is called after every call that the service answered.
+    """
     import boto3
     from botocore.config import Config
 
     kinesis = settings.kinesis_endpoint if service == "kinesis" else None
-    return boto3.client(
+    client = boto3.client(
         service,
         region_name=settings.region,
         endpoint_url=kinesis or settings.aws_endpoint,
@@ -38,13 +43,24 @@ def aws_client(settings: Settings, service: str) -> Any:
             s3={"addressing_style": "path"} if settings.aws_endpoint else None,
         ),
     )
+    if answered is not None:
+        client.meta.events.register("after-call", lambda **_: answered())
+    return client
 
 
 class Services:
-    """Everything that one shard writes to. `stop` ends every wait."""
+    """Everything that one shard writes to. `stop` ends every wait; `telemetry` hears of retries."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        store = S3ObjectStore(aws_client(settings, "s3"), settings.bucket, stop)
+    def __init__(
+        self, settings: Settings, stop: threading.Event, telemetry: Telemetry | None = None
+    ) -> None:
+        telemetry = telemetry or Telemetry(None)
+        count = telemetry.count_retry
+
+        def client(service: str) -> Any:
+            return aws_client(settings, service, telemetry.progress)
+
+        store = S3ObjectStore(client("s3"), settings.bucket, stop, count_retry=count)
         password = settings.opensearch_password
         opensearch = OpenSearchSink(
             connect(
@@ -53,12 +69,13 @@ class Services:
                 password.get_secret_value() if password else None,
             ),
             stop,
+            count_retry=count,
         )
         self.lake = ParquetSink(store)
-        ledger = Ledger(aws_client(settings, "dynamodb"), settings.ledger_table, stop)
-        pages = PageSink(aws_client(settings, "sns"), settings.topic_arn, ledger, stop)
+        ledger = Ledger(client("dynamodb"), settings.ledger_table, stop, count_retry=count)
+        pages = PageSink(client("sns"), settings.topic_arn, ledger, stop, count_retry=count)
         self.dead_letters = DeadLetterSink(
-            aws_client(settings, "sqs"), settings.dead_letter_queue_url, store, stop
+            client("sqs"), settings.dead_letter_queue_url, store, stop, count_retry=count
         )
         self.sinks: tuple[Sink, ...] = (opensearch, self.lake, pages)
         self.snapshot_store: ObjectStore = (

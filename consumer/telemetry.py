@@ -21,10 +21,10 @@ import msgspec
 
 SOCKET_VARIABLE = "TILLWATCH_TELEMETRY_SOCKET"
 REPORT_BYTES_MAX = 32_768
-"""Bytes of one report; `LABELS_MAX` and `LABEL_CHARACTERS_MAX` keep it below."""
+"""Bytes of one report; `LABELS_MAX` and `LABEL_BYTES_MAX` keep it below."""
 LABELS_MAX = 64
 """Reasons of rejections (with their stage), and services, that are counted apart."""
-LABEL_CHARACTERS_MAX = 64
+LABEL_BYTES_MAX = 100
 REPORT_SECONDS = 1.0
 _BYE_SECONDS_MAX = 1.0
 OTHER = "other"
@@ -46,16 +46,17 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int = 0
     refunds: int = 0
     pages: int = 0
-    rejections: Mapping[tuple[str, str], int] = {}
-    """Rejections by stage and reason, the sinks' own included."""
-    late_records: int = 0
+    rejections: Mapping[str, int] = {}
+    """By stage and reason, as `stage/reason`; the sinks' own included."""
+    repeated: int = 0
+    late: int = 0
     hours_published: int = 0
     seconds: float = 0.0
+    """The whole commit."""
     snapshot_bytes: int = 0
     snapshot_seconds: float = 0.0
     hours_open: int = 0
-    hours_staged: int = 0
-    """Closed hours whose final files are not yet published."""
+    parts_staged: int = 0
     pages_waiting: int = 0
 
 
@@ -68,14 +69,15 @@ class Totals(msgspec.Struct):
     transactions: int = 0
     refunds: int = 0
     pages: int = 0
-    late_records: int = 0
+    repeated: int = 0
+    late: int = 0
     hours_published: int = 0
     commit_seconds: float = 0.0
     snapshot_bytes: int = 0
     snapshot_seconds: float = 0.0
     reports_dropped: int = 0
-    rejections: list[tuple[str, str, int]] = []
-    retries: list[tuple[str, int]] = []
+    rejections: dict[str, int] = {}
+    retries: dict[str, int] = {}
 
 
 class Report(msgspec.Struct):
@@ -130,7 +132,7 @@ class Telemetry:
         self._last: Commit | None = None
         self._ended: str | None = None
         self._totals = Totals()
-        self._rejections: Counter[tuple[str, str]] = Counter()
+        self._rejections: Counter[str] = Counter()
         self._retries: Counter[str] = Counter()
 
     @classmethod
@@ -202,16 +204,14 @@ class Telemetry:
             totals.transactions += commit.transactions
             totals.refunds += commit.refunds
             totals.pages += commit.pages
-            totals.late_records += commit.late_records
+            totals.repeated += commit.repeated
+            totals.late += commit.late
             totals.hours_published += commit.hours_published
             totals.commit_seconds += commit.seconds
             totals.snapshot_bytes += commit.snapshot_bytes
             totals.snapshot_seconds += commit.snapshot_seconds
-            for (stage, reason), number in commit.rejections.items():
-                known = _label(stage), _label(reason)
-                if known not in self._rejections and len(self._rejections) >= LABELS_MAX:
-                    known = (OTHER, OTHER)
-                self._rejections[known] += number
+            for reason, number in commit.rejections.items():
+                _count(self._rejections, reason, number)
             self._last = msgspec.structs.replace(commit, rejections={})
             self._position = commit.position
             self._commit_began = None
@@ -229,11 +229,7 @@ class Telemetry:
     def count_retry(self, service: str) -> None:
         """A service did not take something, and is tried again: what sinks call (`count_retry`)."""
         with self._lock:
-            known = _label(service)
-            if known not in self._retries and len(self._retries) >= LABELS_MAX:
-                known = OTHER
-            self._retries[known] += 1
-            self._waiting_for = known
+            self._waiting_for = _count(self._retries, service, 1)
         self.progress()
 
     def waiting(self, service: str | None) -> None:
@@ -252,8 +248,8 @@ class Telemetry:
             began, checkpointed = self._commit_began, self._checkpoint_at
             totals = msgspec.structs.replace(
                 self._totals,
-                rejections=[(*of, number) for of, number in self._rejections.items()],
-                retries=list(self._retries.items()),
+                rejections=dict(self._rejections),
+                retries=dict(self._retries),
             )
             return Report(
                 pid=os.getpid(),
@@ -293,8 +289,17 @@ class Telemetry:
             self.send()
 
 
+def _count(counted: Counter[str], text: str, number: int) -> str:
+    """Count under `text`, or under `OTHER` once there are `LABELS_MAX`; under which."""
+    label = _label(text)
+    if label not in counted and len(counted) >= LABELS_MAX:
+        label = OTHER
+    counted[label] += number
+    return label
+
+
 def _label(text: str) -> str:
-    return text[:LABEL_CHARACTERS_MAX].encode(errors="replace").decode()
+    return text.encode(errors="replace")[:LABEL_BYTES_MAX].decode(errors="ignore")
 
 
 def _resident_bytes() -> int:
