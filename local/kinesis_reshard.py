@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from local.aws import CREDENTIALS, REGION, AwsEndpoint
+from local.aws import REGION, AwsEndpoint
 from local.jars import Progress, cache_folder
 from local.loopback import ask
 from local.part import Part
