@@ -9,12 +9,13 @@ from io import BytesIO
 
 import msgspec
 
-from anomaly.detector import Detector, DetectorConfig
+from anomaly.detector import DetectorConfig
 from benchmarks.instant_search import instant_client, taken_bytes
 from benchmarks.records import wire_records
 from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
 from consumer.pipeline import Pipeline, batches
+from consumer.scorer import Scorer
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
@@ -67,7 +68,7 @@ def tillwatch(count: int) -> Measured:
     config = DetectorConfig()
     pipeline = Pipeline(
         Parser(Pseudonymizer(b"a key for the benchmark")).parse,
-        Detector(config),
+        Scorer(config),
         Duplicates(20_000),
         key_groups=config.key_groups,
         batch_records_max=BATCH_RECORDS,

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from anomaly.detector import Detector, DetectorConfig
+from anomaly.detector import DetectorConfig
 from consumer.duplicates import Duplicates
 from consumer.pipeline import Pipeline, batches
 from consumer.record_file import open_records
+from consumer.scorer import Scorer
 from consumer.settings import Settings
 from events.batch import Batch
 from events.page import Page
@@ -103,7 +104,7 @@ def _pipeline(pages_per_shop_week: float) -> Pipeline:
     key_groups = _default("key_groups")
     return Pipeline(
         Parser(Pseudonymizer(b"tillwatch backtest, no secret")).parse,
-        Detector(DetectorConfig(key_groups=key_groups, pages_per_shop_week=pages_per_shop_week)),
+        Scorer(DetectorConfig(key_groups=key_groups, pages_per_shop_week=pages_per_shop_week)),
         Duplicates(_default("duplicates_remembered_min")),
         key_groups=key_groups,
         batch_records_max=_default("batch_records_max"),

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from anomaly.detector import Detector, DetectorConfig
+from anomaly.detector import DetectorConfig
 from consumer.checkpoint import Committed, Committer
 from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
@@ -14,11 +14,12 @@ from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
 from consumer.multilang import Conversation
 from consumer.pipeline import Pipeline
+from consumer.scorer import Scorer
 from consumer.services import Services
 from consumer.settings import Settings, load
 from consumer.shard import Parts, ShardProcessor
 from consumer.snapshot import Snapshots, State
-from events.instant import SECOND
+from events.instant import SECOND, Instant
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
@@ -49,7 +50,7 @@ class Assembly:
         hours = Hours(shard_id, int(settings.lateness_seconds * SECOND), state.hours)
         # What was restored is in `duplicates` now; the snapshots to come take it from there.
         state.duplicates = []
-        detector = Detector(config, state.shops, state.groups)
+        scorer = Scorer(config, state.shops, state.groups)
         _log.info(
             "shard taken",
             extra={
@@ -67,7 +68,7 @@ class Assembly:
             state,
             config.model_version(),
         )
-        pipeline = build_pipeline(settings, detector, duplicates)
+        pipeline = build_pipeline(settings, scorer, duplicates, hours.state.watermark)
         self._garbage.start()
         return Parts(
             pipeline,
@@ -99,7 +100,9 @@ def detector_config(settings: Settings) -> DetectorConfig:
     )
 
 
-def build_pipeline(settings: Settings, detector: Detector, duplicates: Duplicates) -> Pipeline:
+def build_pipeline(
+    settings: Settings, scorer: Scorer, duplicates: Duplicates, watermark: Instant | None = None
+) -> Pipeline:
     """The pipeline of one shard around its restored state."""
     pseudonymize = Pseudonymizer(settings.pseudonym_key.get_secret_value().encode())
     parser = Parser(
@@ -109,11 +112,13 @@ def build_pipeline(settings: Settings, detector: Detector, duplicates: Duplicate
     )
     return Pipeline(
         parser.parse,
-        detector,
+        scorer,
         duplicates,
         key_groups=settings.key_groups,
         batch_records_max=settings.batch_records_max,
         batch_bytes_max=settings.batch_bytes_max,
+        lateness=int(settings.lateness_seconds * SECOND),
+        watermark=watermark,
     )
 
 

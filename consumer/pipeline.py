@@ -10,9 +10,12 @@ from typing import Protocol
 
 import msgspec
 
-from anomaly.detector import Changes, Detector
+from anomaly.detector import Changes
 from consumer.duplicates import Duplicates, Sighting
+from consumer.redriven import letter_of
+from consumer.scorer import Scorer
 from events.batch import Batch, Scored
+from events.failure import failure
 from events.instant import Instant
 from events.key_group import key_group
 from events.page import Page
@@ -41,28 +44,51 @@ class Cut(msgspec.Struct, frozen=True):
     repeated: int
     """Transactions in this stretch that a producer sent again; each counts once."""
     watermark: Instant | None
-    """The latest event time in the batch, or None where it holds no transaction."""
+    """How far event time has come in the shard; None before its first transaction."""
+    late: int
+    """Transactions of this stretch that came later than the lateness behind the watermark."""
+    record_bytes: int
+    """Bytes of all records of this stretch."""
 
 
 class Pipeline:
-    """Collects records into a batch, until `full` or the caller cuts."""
+    """Collects records into a batch, until `full` or the caller cuts.
+
+    The watermark is the latest event time seen, but never ahead of the arrival of the record that
+    says so: a till whose clock is a day ahead does not take the shard's with it. A transaction that
+    occurred more than `lateness` before it is late: it counts as any other, and is counted.
+
+    Args:
+        parse: turns records into transactions or rejections.
+        scorer: scores transactions; restored to where the shard stands.
+        duplicates: what has been seen; likewise restored.
+        key_groups: ranges of the hash-key space.
+        batch_records_max: records at which the batch is full.
+        batch_bytes_max: record bytes at which it is full.
+        lateness: how long hours stay open behind the watermark.
+        watermark: where it stood when the shard was left.
+    """
 
     def __init__(
         self,
         parse: Parse,
-        detector: Detector,
+        scorer: Scorer,
         duplicates: Duplicates,
         *,
         key_groups: int,
         batch_records_max: int,
         batch_bytes_max: int,
+        lateness: Instant = 0,
+        watermark: Instant | None = None,
     ) -> None:
         self._parse = parse
-        self._detector = detector
+        self._scorer = scorer
         self._duplicates = duplicates
         self._key_groups = key_groups
         self._batch_records_max = batch_records_max
         self._batch_bytes_max = batch_bytes_max
+        self._lateness = lateness
+        self._watermark = _NO_WATERMARK if watermark is None else watermark
         self._group_of: dict[str, int] = {}
         self._clear()
 
@@ -75,7 +101,9 @@ class Pipeline:
         self._records = 0
         self._bytes = 0
         self._repeated = 0
-        self._watermark: Instant | None = None
+        self._late = 0
+        self._kept = 0
+        """So many of the scored transactions are in the scorer's encoded state already."""
 
     @property
     def empty(self) -> bool:
@@ -111,24 +139,37 @@ class Pipeline:
         group = self._group_of.get(transaction.shop_id)
         if group is None:
             group = self._find_group(transaction.shop_id)
-        sighting = self._duplicates.see(group, transaction.transaction_id, record.data)
+        transaction_id = transaction.transaction_id
+        sighting = self._duplicates.see(group, transaction_id, record.data)
+        if sighting is Sighting.REUSED and (letter := letter_of(record.data)) is not None:
+            came_back = f"{transaction_id}\x1f{letter}"
+            sighting = self._duplicates.see(group, came_back, record.data)
         if sighting is not Sighting.NEW:
             if sighting is Sighting.REPEATED:
                 self._repeated += 1
             else:
                 self._rejections.append(_reused(record, transaction))
             return
-        occurred_at = transaction.occurred_at
-        if self._watermark is None or occurred_at > self._watermark:
-            self._watermark = occurred_at
-        observation = self._detector.observe(transaction)
+        try:
+            observation = self._scorer.observe(transaction)
+        except MemoryError:  # the machine's fault, and not this transaction's
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
+            self._rejections.append(_unscored(record, transaction, error, self._scorer))
+            self._scorer.put_back(item.transaction for item in self._scored[self._kept :])
+            self._kept = len(self._scored)
+            return
+        occurred_at, arrived_at = transaction.occurred_at, record.arrived_at
+        seen = occurred_at if arrived_at is None or occurred_at < arrived_at else arrived_at
+        if seen > self._watermark:
+            self._watermark = seen
+        elif occurred_at + self._lateness < self._watermark:
+            self._late += 1
         score = None
         if observation is not None:
             score = observation.score
             self._pages.extend(observation.pages)
-        self._scored.append(
-            Scored(record.position, transaction, score, record.data, record.arrived_at)
-        )
+        self._scored.append(Scored(record.position, transaction, score, record.data, arrived_at))
 
     def _find_group(self, shop_id: str) -> int:
         if len(self._group_of) >= _SHOPS_CACHED_MAX:
@@ -159,17 +200,21 @@ class Pipeline:
                 records=self._records,
                 behind_millis=behind_millis,
             ),
-            detector=self._detector.take_changes(),
+            detector=self._scorer.take_changes(),
             duplicates=self._duplicates.take_changes(),
             duplicates_all=self._duplicates.everything() if base else None,
             repeated=self._repeated,
-            watermark=self._watermark,
+            watermark=None if self._watermark == _NO_WATERMARK else self._watermark,
+            late=self._late,
+            record_bytes=self._bytes,
         )
         self._clear()
         return cut
 
 
 _SHOPS_CACHED_MAX = 100_000
+_NO_WATERMARK: Instant = -(2**62)
+"""Before any event (the year -144,000)."""
 
 
 def _reused(record: Record, transaction: Transaction) -> Rejection:
@@ -182,6 +227,22 @@ def _reused(record: Record, transaction: Transaction) -> Rejection:
         detail="another record with other content has this transaction_id already",
         arrived_at=record.arrived_at,
         shop_id=transaction.shop_id,
+    )
+
+
+def _unscored(
+    record: Record, transaction: Transaction, error: Exception, scorer: Scorer
+) -> Rejection:
+    return Rejection(
+        position=record.position,
+        data=record.data,
+        stage="score",
+        reason="scoring_failed",
+        field=None,
+        detail=failure(error, transaction),
+        arrived_at=record.arrived_at,
+        shop_id=transaction.shop_id,
+        model_version=scorer.model_version,
     )
 
 

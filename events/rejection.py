@@ -12,6 +12,7 @@ class Rejection(msgspec.Struct, frozen=True):
     `stage` is where it failed (parse, deduplicate, score, opensearch, parquet), `reason` a stable
     word to filter by (such as `amount_not_positive`), `field` the path of the field at fault or
     None, `detail` a sentence for a person, never with contact data or a card token in it.
+    `model_version` is the model's that was to score it, where it came so far.
     """
 
     position: Position
@@ -22,3 +23,4 @@ class Rejection(msgspec.Struct, frozen=True):
     detail: str
     arrived_at: Instant | None = None
     shop_id: str | None = None
+    model_version: str | None = None

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anomaly.detector import Detector
 from consumer.checkpoint import Committed
 from consumer.child import Assembly, build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.garbage import BATCHES_BETWEEN_MAX, Garbage
 from consumer.logs import JsonFormatter
+from consumer.scorer import Scorer
 from consumer.services import CONNECT_SECONDS_MAX, READ_SECONDS_MAX, Services, aws_client
 from consumer.settings import Settings
 from consumer.snapshot import SnapshotError, Snapshots, State
@@ -61,7 +61,7 @@ def batch_of(settings: Settings, data: list[bytes], *, arrived_at: int | None = 
     """Everything in one batch, by a pipeline that was never interrupted."""
     pipeline = build_pipeline(
         settings,
-        Detector(detector_config(settings)),
+        Scorer(detector_config(settings)),
         Duplicates(settings.duplicates_remembered_min),
     )
     records = as_records(data)
@@ -76,7 +76,7 @@ def snapshot_at_the_cut(settings: Settings) -> None:
     assert settings.snapshot_directory is not None
     pipeline = build_pipeline(
         settings,
-        Detector(detector_config(settings)),
+        Scorer(detector_config(settings)),
         Duplicates(settings.duplicates_remembered_min),
     )
     pipeline.take(iter(as_records(DATA[:CUT])))

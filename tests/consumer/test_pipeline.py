@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import consumer.pipeline
-from anomaly.detector import Detector, DetectorConfig
+from anomaly.detector import DetectorConfig
 from consumer.duplicates import Duplicates
 from consumer.pipeline import Cut, Pipeline, batches
+from consumer.scorer import Scorer
 from events.instant import HOUR, MINUTE
 from events.parse import Parser
 from events.position import Position
@@ -25,7 +26,7 @@ def pipeline(
 ) -> Pipeline:
     return Pipeline(
         Parser(Pseudonymizer(b"a key for tests only")).parse,
-        Detector(DetectorConfig(key_groups=KEY_GROUPS)),
+        Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(remembered_min),
         key_groups=KEY_GROUPS,
         batch_records_max=records_max,

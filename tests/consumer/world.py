@@ -10,11 +10,12 @@ from datetime import datetime
 
 import pyarrow.parquet as pq
 
-from anomaly.detector import Detector, DetectorConfig
+from anomaly.detector import DetectorConfig
 from consumer.checkpoint import Committer
 from consumer.duplicates import Duplicates
 from consumer.hours import Hours
 from consumer.pipeline import Pipeline
+from consumer.scorer import Scorer
 from consumer.shard import Parts
 from consumer.snapshot import Snapshots, State
 from events.instant import HOUR, MINUTE, Instant, from_datetime, to_iso
@@ -140,11 +141,13 @@ class World:
         )
         pipeline = Pipeline(
             Parser(Pseudonymizer(b"a key for tests only")).parse,
-            Detector(config, state.shops, state.groups),
+            Scorer(config, state.shops, state.groups),
             duplicates,
             key_groups=KEY_GROUPS,
             batch_records_max=self.batch_records_max,
             batch_bytes_max=2**20,
+            lateness=self.lateness,
+            watermark=hours.state.watermark,
         )
         return Parts(
             pipeline,

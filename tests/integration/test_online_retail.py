@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from anomaly.detector import Detector
 from consumer.child import build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.pipeline import batches
+from consumer.scorer import Scorer
 from consumer.settings import Settings
 from events.page import Page
 from events.position import Position
@@ -136,7 +136,7 @@ def _uninterrupted_pages(stack: Stack, records: list[tuple[str, bytes]]) -> dict
     settings = Settings.model_validate(given)
     pipeline = build_pipeline(
         settings,
-        Detector(detector_config(settings)),
+        Scorer(detector_config(settings)),
         Duplicates(settings.duplicates_remembered_min),
     )
     stream = (
