@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -66,13 +67,14 @@ class StreamWriter:
         self._stop = stop
         self._clock = clock
         self._settle_seconds = settle_seconds
+        self._wait_seconds_max = wait_seconds_max
         self._retry = Retry("kinesis", stop, passes=passes, wait_seconds_max=wait_seconds_max)
 
-    def put(self, key: str, data: bytes) -> Placed:
-        """Put `data` under the partition key `key`.
+    def put(self, key: str, data: bytes, deadline: threading.Event) -> Placed:
+        """Put `data` under the partition key `key`; no request begins once `deadline` is set.
 
         Raises:
-            Stopped: it is not known whether the record is on the stream.
+            Stopped: `deadline` was set, and it is not known whether the record is on the stream.
             ClientError, BotoCoreError: the stream does not take it, and never will as it is.
         """
         began = self._clock()
@@ -80,9 +82,9 @@ class StreamWriter:
 
         def attempt() -> Placed:
             nonlocal unsure
+            if deadline.is_set() or (unsure and deadline.wait(self._settle_seconds)):
+                raise Stopped("the time for the put was up")
             if unsure:
-                if self._stop.wait(self._settle_seconds):
-                    raise Stopped("stopped before it was known whether the stream took the record")
                 if (found := self.find(key, data.__eq__, began)) is not None:
                     return found
                 unsure = False
@@ -95,7 +97,9 @@ class StreamWriter:
                 raise
             return Placed(answer["ShardId"], answer["SequenceNumber"])
 
-        return self._retry.call(attempt)
+        wait_seconds_max = self._wait_seconds_max
+        retry = Retry("kinesis", deadline, passes=passes, wait_seconds_max=wait_seconds_max)
+        return retry.call(attempt)
 
     def find(
         self, key: str, is_it: Callable[[bytes], bool], since: Instant, until: Instant | None = None
@@ -128,7 +132,7 @@ class StreamWriter:
         found = []
         question: dict[str, Any] = {"StreamName": self._stream}
         while question:
-            answer = self._retry.call(lambda asked=question: self._client.list_shards(**asked))
+            answer = self._retry.call(partial(self._client.list_shards, **question))
             for shard in answer["Shards"]:
                 range_ = shard["HashKeyRange"]
                 if int(range_["StartingHashKey"]) <= place <= int(range_["EndingHashKey"]):
@@ -150,7 +154,7 @@ class StreamWriter:
         end = None if until is None else to_datetime(until + CLOCK_MARGIN)
         while iterator:
             answer = self._retry.call(
-                lambda at=iterator: self._client.get_records(ShardIterator=at, Limit=_READ_RECORDS)
+                partial(self._client.get_records, ShardIterator=iterator, Limit=_READ_RECORDS)
             )
             for record in answer["Records"]:
                 if end is not None and record["ApproximateArrivalTimestamp"] > end:

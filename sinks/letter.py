@@ -36,6 +36,7 @@ class Letter(msgspec.Struct, frozen=True):
     data_bytes: int
     data: bytes | None
     data_key: str | None
+    model_version: str | None = None
     sent_at: Instant | None = None
 
     @property
@@ -78,6 +79,7 @@ class _Message(msgspec.Struct, frozen=True):
     data_bytes: int
     field: str | None = None
     shop_id: str | None = None
+    model_version: str | None = None
     arrived_at: _Time | None = None
     data: str | None = None
     data_key: str | None = None
@@ -104,6 +106,7 @@ def message(rejection: Rejection, key: str | None = None) -> str:
         "field": rejection.field,
         "detail": rejection.detail,
         "shop_id": rejection.shop_id,
+        "model_version": rejection.model_version,
         "arrived_at": None if rejection.arrived_at is None else to_iso(rejection.arrived_at),
         "data_bytes": len(rejection.data),
     }
@@ -138,6 +141,7 @@ def letter_of(message_id: str, text: str, sent_at: Instant | None = None) -> Let
         data_bytes=read.data_bytes,
         data=data,
         data_key=read.data_key,
+        model_version=read.model_version,
         sent_at=sent_at,
     )
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from events.batch import Batch, Scored
@@ -58,6 +59,13 @@ class OpenSearchSink:
 
     def write(self, batch: Batch) -> Written:
         """Index `batch`; see Sink."""
+        return self._write(partial(self._entries, batch))
+
+    def write_transactions(self, scored: Iterable[Scored]) -> Written:
+        """Index transactions alone: what was refused before, and shows nothing of a shard."""
+        return self._write(partial(self._transactions, scored))
+
+    def _write(self, entries: Callable[[Refuse], Iterator[Entry]]) -> Written:
         refused: list[Rejection] = []
 
         def refuse(source: Source, reason: str, detail: str, field: str | None) -> None:
@@ -66,7 +74,7 @@ class OpenSearchSink:
             else:
                 _log.error("%s not indexed: %s: %s", type(source).__name__, reason, detail)
 
-        self._send_all(self._entries(batch, refuse), refuse)
+        self._send_all(entries(refuse), refuse)
         refused.sort(key=lambda rejection: rejection.position.order)
         # What was refused just now is among the rejections that the live view shows.
         self._send_all(map(document.rejection, refused), refuse)
@@ -78,7 +86,13 @@ class OpenSearchSink:
         self._client.close()
 
     def _entries(self, batch: Batch, refuse: Refuse) -> Iterator[Entry]:
-        for item in batch.scored:
+        yield from self._transactions(batch.scored, refuse)
+        yield from map(document.page, document.latest(batch.pages))
+        yield from map(document.rejection, batch.rejections)
+        yield document.status(batch, self._clock())
+
+    def _transactions(self, scored: Iterable[Scored], refuse: Refuse) -> Iterator[Entry]:
+        for item in scored:
             id_ = item.transaction.transaction_id
             if not id_ or (len(id_) > ID_CHARACTERS_SAFE and len(id_.encode()) > ID_BYTES_MAX):
                 refuse(item, "bad_id", "no id, or one that is too long", "transaction_id")
@@ -87,9 +101,6 @@ class OpenSearchSink:
                 yield document.transaction(item)
             except (KeyError, OverflowError) as error:
                 refuse(item, "not_encodable", type(error).__name__, None)
-        yield from map(document.page, document.latest(batch.pages))
-        yield from map(document.rejection, batch.rejections)
-        yield document.status(batch, self._clock())
 
     def _send_all(self, entries: Iterable[Entry], refuse: Refuse) -> None:
         """Bring all of `entries` to their end, `requests_max` bodies at a time."""

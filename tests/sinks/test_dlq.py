@@ -71,6 +71,7 @@ def test_a_message_says_what_where_and_why(queue: Queue, store: MemoryObjectStor
         "field": "total",
         "detail": "it is\nnegative",
         "shop_id": "шоп",
+        "model_version": None,
         "arrived_at": "2026-01-05T12:00:00.000Z",
         "data_bytes": 256,
     }
