@@ -112,6 +112,20 @@ class Settings(BaseSettings):
     shutdown_seconds_max: float = Field(
         60.0, gt=0, description="How long SIGTERM waits for the last checkpoint."
     )
+    heartbeat_seconds_max: float = Field(
+        60.0, ge=5, description="A child that has not beaten for so long is replaced."
+    )
+    stalled_seconds_max: float = Field(
+        600.0,
+        ge=60,
+        description="A commit, restore or daemon without any progress for so long is replaced too.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that metrics and health are served on."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Port of metrics and health; 0 takes a free one."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
     @field_validator("opensearch_url", "aws_endpoint", "kinesis_endpoint")
