@@ -1,19 +1,28 @@
 """The commit of one batch: five steps, whose order promises that nothing is lost or doubled."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Container, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Protocol
 
-import msgspec
-
 from consumer.hours import Hours
+from consumer.outbox import Outbox
 from consumer.pipeline import Cut
-from consumer.snapshot import SHARD_END, Snapshots, State
+from consumer.reject_share import RejectShare
+from consumer.rotation import Whole
+from consumer.snapshot import SHARD_END, State
+from consumer.snapshots import Snapshots
+from consumer.telemetry import Commit
 from events.batch import Batch
 from events.position import Position
 from events.rejection import Rejection
 from sinks.parquet import ClosedHour
-from sinks.sink import Sink, Written
+from sinks.sink import Sink, Stopped, Written
+
+_log = logging.getLogger("tillwatch.commit")
 
 
 class DeadLetters(Protocol):
@@ -35,6 +44,10 @@ class Lake(Protocol):
         """Delete staged parts that nothing needs any more."""
         ...
 
+    def sweep(self, shard_id: str, kept: Container[str]) -> int:
+        """Delete the shard's staged parts that are not `kept`; how many."""
+        ...
+
 
 class Checkpoint(Protocol):
     """Asks KCL for the checkpoint; None is the end of the shard."""
@@ -42,17 +55,6 @@ class Checkpoint(Protocol):
     def __call__(self, position: Position | None) -> None:
         """Return when the lease table has accepted it; raise where the lease fenced it off."""
         ...
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """What one commit did, for metrics and logs."""
-
-    position: str
-    records: int
-    scored: int
-    rejections: int
-    snapshot_bytes: int
-    hours_published: int
 
 
 class Committer:
@@ -65,16 +67,24 @@ class Committer:
         lake: Lake,
         snapshots: Snapshots,
         hours: Hours,
-        state: State,
+        outbox: Outbox,
+        restored: State,
         model_version: str,
+        *,
+        stop: threading.Event,
+        reject_share: RejectShare,
     ) -> None:
         self._sinks = sinks
         self._dead_letters = dead_letters
         self._lake = lake
         self._snapshots = snapshots
         self._hours = hours
-        self._state = state
+        self._outbox = outbox
+        self._whole = Whole(restored.shops, restored.groups)
         self._model_version = model_version
+        self._stop = stop
+        self._reject_share = reject_share
+        self._swept = False
 
     def commit(
         self,
@@ -83,7 +93,7 @@ class Committer:
         *,
         close_hours: bool = False,
         shard_end: bool = False,
-    ) -> Committed:
+    ) -> Commit:
         """Take one batch all the way; a crash between any two steps loses and doubles nothing.
 
         Args:
@@ -92,46 +102,74 @@ class Committer:
             close_hours: close every open hour, as an idle shard and a shard's end do.
             shard_end: checkpoint the end of the shard rather than a position.
         """
+        began = time.perf_counter()
         batch = cut.batch
         position = SHARD_END if shard_end else batch.last.slug
 
-        # 1. Every sink has durably taken everything up to the position.
+        # 1. Every sink has durably taken everything up to the position; pages are on their way.
+        self._outbox.add(batch.pages)
         rejections = list(batch.rejections)
         if batch.records:
             for written in self._write_all(batch):
                 rejections.extend(written.rejections)
                 self._hours.add(written.staged, cut.watermark)
 
-        # 2. Every rejection up to it is in the dead-letter queue.
+        # 2. Every rejection up to it is in the dead-letter queue; too many of them stop the shard.
+        self._reject_share.note(batch.records, len(rejections))
         if rejections:
             self._dead_letters.write_rejections(rejections)
 
         # 3. The snapshot of the position is durable under a name that carries it.
         self._hours.close(everything=close_hours or shard_end)
+        snapshot_began = time.perf_counter()
         snapshot_bytes = self._write_snapshot(cut, position)
+        snapshot_seconds = time.perf_counter() - snapshot_began
 
         # 4. The checkpoint is accepted; a worker that lost its lease cannot pass here.
         checkpoint(None if shard_end else batch.last)
 
         # 5. What the snapshot says is to be published is published.
         published = self.publish()
-        self._snapshots.collect()
-        return Committed(
+        self._clean_up(position, batch.last.shard_id)
+        return Commit(
             position=position,
             records=batch.records,
-            scored=len(batch.scored),
-            rejections=len(rejections),
-            snapshot_bytes=snapshot_bytes,
+            record_bytes=cut.record_bytes,
+            transactions=len(batch.scored),
+            refunds=sum(1 for item in batch.scored if item.score is not None),
+            pages=sum(1 for page in batch.pages if page.status == "open"),
+            rejections=Counter(f"{entry.stage}/{entry.reason}" for entry in rejections),
+            repeated=cut.repeated,
+            late=cut.late,
             hours_published=published,
+            seconds=time.perf_counter() - began,
+            snapshot_bytes=snapshot_bytes,
+            snapshot_seconds=snapshot_seconds,
+            hours_open=len(self._hours.state.open),
+            parts_staged=len(self._hours.state.staged),
+            pages_waiting=len(self._outbox.waiting()),
         )
 
     def _write_all(self, batch: Batch) -> list[Written]:
         """Write to all sinks at a time: one waits for its service while another builds bytes.
 
-        All of them have ended when this returns or raises what the first of them raised.
+        All of them have ended when this returns or raises. What one of them cannot do ends the
+        process, so the others are told to stop waiting for theirs; it is said at once, and raised.
         """
         with ThreadPoolExecutor(len(self._sinks), thread_name_prefix="sink") as threads:
-            return list(threads.map(lambda sink: sink.write(batch), self._sinks))
+            writes = [threads.submit(sink.write, batch) for sink in self._sinks]
+            for write in as_completed(writes):
+                self._note_failure(write, self._sinks[writes.index(write)].name)
+        errors = [error for error in (write.exception() for write in writes) if error is not None]
+        for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+            raise error
+        return [write.result() for write in writes]
+
+    def _note_failure(self, write: "Future[Written]", name: str) -> None:
+        error = write.exception()
+        if error is not None and not isinstance(error, Stopped):
+            _log.error("%s cannot take the batch: %s", name, error, extra={"service": name})
+            self._stop.set()
 
     def publish(self) -> int:
         """Publish the closed hours; also what a restart redoes first. The number of hours."""
@@ -141,23 +179,25 @@ class Committer:
             self._lake.discard(self._hours.published(closed))
         return len(closed)
 
+    def _clean_up(self, position: str, shard_id: str) -> None:
+        """Delete what no restart needs; the first time also what dead workers left over.
+
+        Only behind an accepted checkpoint: by then this process is known to hold the shard, so
+        what neither its state nor its snapshots name is nobody's.
+        """
+        self._snapshots.checkpointed(position)
+        if not self._swept:
+            self._lake.sweep(shard_id, self._hours.state.staged)
+            self._swept = True
+
     def _write_snapshot(self, cut: Cut, position: str) -> int:
-        state = self._state
-        state.shops.update(cut.detector.shops)
-        state.groups.update(cut.detector.groups)
-        state.hours = self._hours.state
-        if cut.duplicates_all is not None:
-            everything = State(
-                shops=state.shops,
-                groups=state.groups,
-                duplicates=[cut.duplicates_all],
-                hours=state.hours,
-            )
-            return self._snapshots.write(position, everything, self._model_version, base=True)
-        changes = State(
-            shops=cut.detector.shops,
-            groups=cut.detector.groups,
-            duplicates=[cut.duplicates],
-            hours=state.hours,
+        self._whole.take(cut.detector.shops, cut.detector.groups)
+        written = State(
+            shops=cut.detector.shops | self._whole.shops_of(cut.slices),
+            groups=cut.detector.groups | self._whole.groups_of(cut.slices),
+            duplicates={group: [ids] for group, ids in cut.duplicates.items()},
+            hours=self._hours.state,
+            pages=self._outbox.waiting(),
+            rejects=self._reject_share.recent,
         )
-        return self._snapshots.write(position, changes, self._model_version, base=False)
+        return self._snapshots.write(position, written, cut.slices, self._model_version)

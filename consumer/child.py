@@ -6,19 +6,29 @@ import sys
 import threading
 import time
 
+import msgspec
+
 from anomaly.detector import DetectorConfig
-from consumer.checkpoint import Committed, Committer
+from consumer.checkpoint import Committer
+from consumer.committing import CommittingThread
 from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
+from consumer.golden import GoldenScores
+from consumer.handover import take_over
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
 from consumer.multilang import Conversation
+from consumer.orphan import Parent
+from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline
+from consumer.reject_share import RejectShare
+from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.services import Services
 from consumer.settings import Settings, load
 from consumer.shard import Parts, ShardProcessor
-from consumer.snapshot import Snapshots, State
+from consumer.snapshots import Restored, Snapshots
+from consumer.telemetry import Commit, Telemetry
 from events.instant import SECOND, Instant
 from events.parse import Parser
 from events.position import Position
@@ -31,33 +41,51 @@ _log = logging.getLogger("tillwatch.child")
 class Assembly:
     """Puts a shard's parts together once the daemon has said which shard, and from where."""
 
-    def __init__(self, settings: Settings, stop: threading.Event, logs: JsonFormatter) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: threading.Event,
+        logs: JsonFormatter,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self._settings = settings
         self._stop = stop
         self._logs = logs
+        self._telemetry = telemetry or Telemetry(None)
         self._garbage = Garbage()
+        self._outbox: Outbox | None = None
 
     def build(self, shard_id: str, checkpoint: Position | None) -> Parts:
-        """The pipeline and committer of `shard_id`, restored to exactly `checkpoint`."""
+        """The pipeline and committer of `shard_id`, restored to exactly `checkpoint`.
+
+        Raises:
+            FencedOff: another worker holds the shard.
+            SnapshotError: what there is to begin with cannot be used.
+        """
         settings = self._settings
         self._logs.context["shard_id"] = shard_id
-        services = Services(settings, self._stop)
-        snapshots = Snapshots(services.snapshot_store, shard_id, settings.key_groups)
-        state = State() if checkpoint is None else snapshots.load(checkpoint.slug)
+        services = Services(settings, self._stop, self._telemetry)
+        snapshots = Snapshots(
+            services.snapshot_store,
+            services.fence,
+            settings.application,
+            shard_id,
+            settings.key_groups,
+            GoldenScores(settings.key_groups),
+        )
+        snapshots.take(services.lease)
+        restored, parents = _restored(snapshots, services, shard_id, checkpoint, settings)
+        state = restored.state
         config = detector_config(settings)
         duplicates = Duplicates(settings.duplicates_remembered_min)
         duplicates.restore(state.duplicates)
         hours = Hours(shard_id, int(settings.lateness_seconds * SECOND), state.hours)
-        # What was restored is in `duplicates` now; the snapshots to come take it from there.
-        state.duplicates = []
         scorer = Scorer(config, state.shops, state.groups)
-        _log.info(
-            "shard taken",
-            extra={
-                "position": checkpoint.slug if checkpoint else None,
-                "shops": len(state.shops),
-                "open_hours": len(hours.state.open),
-            },
+        self._outbox = Outbox(
+            services.pager.send,
+            self._stop,
+            state.pages,
+            count_retry=self._telemetry.count_retry,
         )
         committer = Committer(
             services.sinks,
@@ -65,32 +93,58 @@ class Assembly:
             services.lake,
             snapshots,
             hours,
+            self._outbox,
             state,
             config.model_version(),
+            stop=self._stop,
+            reject_share=RejectShare(settings.rejected_share_max, state.rejects),
         )
-        pipeline = build_pipeline(settings, scorer, duplicates, hours.state.watermark)
-        self._garbage.start()
-        return Parts(
-            pipeline,
-            committer,
-            base_due=lambda: snapshots.base_due,
-            has_open_hours=lambda: bool(hours.state.open),
+        pipeline = build_pipeline(
+            settings,
+            scorer,
+            duplicates,
+            Rotation(state.shops, restored.slices),
+            state.hours.watermark,
         )
-
-    def committed(self, committed: Committed) -> None:
-        """Say what one commit did."""
-        self._garbage.after_batch()
-        self._logs.context["position"] = committed.position
         _log.info(
-            "committed",
+            "shard taken",
             extra={
-                "records": committed.records,
-                "scored": committed.scored,
-                "rejections": committed.rejections,
-                "snapshot_bytes": committed.snapshot_bytes,
-                "hours_published": committed.hours_published,
+                "position": checkpoint.slug if checkpoint else None,
+                "parents": parents,
+                "shops": len(state.shops),
+                "open_hours": len(hours.state.open),
+                "pages_waiting": len(state.pages),
             },
         )
+        self._garbage.start()
+        self._outbox.start()
+        return Parts(pipeline, committer, has_open_hours=lambda: bool(hours.state.open))
+
+    def committed(self, commit: Commit) -> None:
+        """Say what one commit did."""
+        self._garbage.after_batch()
+        self._logs.context["position"] = commit.position
+        self._telemetry.committed(commit)
+        _log.info("committed", extra=msgspec.structs.asdict(commit))
+
+    def end(self) -> None:
+        """Wait for the page that is on its way, if there is one."""
+        if self._outbox is not None:
+            self._outbox.end()
+
+
+def _restored(
+    snapshots: Snapshots,
+    services: Services,
+    shard_id: str,
+    checkpoint: Position | None,
+    settings: Settings,
+) -> tuple[Restored, tuple[str, ...]]:
+    """What the shard begins with: its own snapshot, or what its parents left it."""
+    if checkpoint is not None:
+        return snapshots.load(checkpoint.slug), ()
+    state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
+    return Restored(state), parents
 
 
 def detector_config(settings: Settings) -> DetectorConfig:
@@ -101,7 +155,12 @@ def detector_config(settings: Settings) -> DetectorConfig:
 
 
 def build_pipeline(
-    settings: Settings, scorer: Scorer, duplicates: Duplicates, watermark: Instant | None = None
+    settings: Settings,
+    scorer: Scorer,
+    duplicates: Duplicates,
+    *,
+    rotation: Rotation | None = None,
+    watermark: Instant | None = None,
 ) -> Pipeline:
     """The pipeline of one shard around its restored state."""
     pseudonymize = Pseudonymizer(settings.pseudonym_key.get_secret_value().encode())
@@ -114,6 +173,7 @@ def build_pipeline(
         parser.parse,
         scorer,
         duplicates,
+        rotation=rotation,
         key_groups=settings.key_groups,
         batch_records_max=settings.batch_records_max,
         batch_bytes_max=settings.batch_bytes_max,
@@ -125,24 +185,29 @@ def build_pipeline(
 def main() -> None:
     """Serve the daemon until it closes the pipe; an unexpected error ends the process with 1."""
     # The protocol's stream is taken away from print() before anything can write to it by mistake.
+    parent = Parent()
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     leave_pandas_out()
     settings = load()
     logs = configure(settings.log_level, pid=os.getpid())
     stop = threading.Event()
-    assembly = Assembly(settings, stop, logs)
+    telemetry = Telemetry.of_this_process()
+    assembly = Assembly(settings, stop, logs, telemetry)
     processor = ShardProcessor(
         Conversation(sys.stdin.buffer, protocol),
         assembly.build,
+        CommittingThread(stop, assembly.committed),
         stop=stop,
         clock=time.monotonic,
         batch_seconds_max=settings.batch_seconds_max,
         hours_close_idle_seconds=settings.hours_close_idle_seconds,
-        on_commit=assembly.committed,
+        telemetry=telemetry,
+        orphaned=lambda: parent.gone,
     )
     try:
         processor.run()
+        assembly.end()
     except BaseException:  # noqa: BLE001 -- whatever it is, the process ends with it logged
         _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
         logging.shutdown()

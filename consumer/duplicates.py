@@ -1,6 +1,6 @@
 """The transaction ids of the recent past: what a retrying producer sends again counts once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from zlib import crc32
 
@@ -63,27 +63,29 @@ class Duplicates:
                 return Sighting.NEW
         return Sighting.REPEATED if known == digest else Sighting.REUSED
 
-    def take_changes(self) -> dict[int, bytes]:
-        """What was remembered since the last take, encoded by key group, in order."""
-        changes = {group: msgspec.msgpack.encode(ids) for group, ids in self._changes.items()}
-        self._changes = {}
-        return changes
+    def take_changes(self, whole: Callable[[int], bool] = lambda _: False) -> dict[int, bytes]:
+        """What was remembered since the last take, encoded by key group, in order.
 
-    def restore(self, changes: Sequence[Mapping[int, bytes]]) -> None:
-        """Remember everything that `take_changes` gave, in the order it gave it."""
-        for taken in changes:
-            for group, encoded in taken.items():
-                generations = self._groups.setdefault(group, _Generations())
-                for ids in _decoder.decode(encoded):
+        Of the groups that `whole` names it is everything, such that restoring that alone gives the
+        same memory.
+        """
+        changes, self._changes = self._changes, {}
+        taken = {
+            group: msgspec.msgpack.encode(ids) for group, ids in changes.items() if not whole(group)
+        }
+        for group, generations in self._groups.items():
+            if whole(group):
+                taken[group] = msgspec.msgpack.encode([generations.previous, generations.current])
+        return taken
+
+    def restore(self, encoded: Mapping[int, Sequence[bytes]]) -> None:
+        """Remember what `take_changes` gave, by key group and in the order it gave it."""
+        for group, taken in encoded.items():
+            generations = self._groups.setdefault(group, _Generations())
+            for changes in taken:
+                for ids in _decoder.decode(changes):
                     for transaction_id, digest in ids.items():
                         self._remember(generations, transaction_id, digest)
-
-    def everything(self) -> dict[int, bytes]:
-        """All that is remembered, such that restoring it alone gives the same memory."""
-        return {
-            group: msgspec.msgpack.encode([generations.previous, generations.current])
-            for group, generations in self._groups.items()
-        }
 
     def _remember(self, generations: _Generations, transaction_id: str, digest: int) -> None:
         generations.current[transaction_id] = digest

@@ -13,6 +13,7 @@ import msgspec
 from anomaly.detector import Changes
 from consumer.duplicates import Duplicates, Sighting
 from consumer.redriven import letter_of
+from consumer.rotation import Rotation, Slices, slice_of_group
 from consumer.scorer import Scorer
 from events.batch import Batch, Scored
 from events.failure import failure
@@ -39,8 +40,9 @@ class Cut(msgspec.Struct, frozen=True):
     batch: Batch
     detector: Changes
     duplicates: dict[int, bytes]
-    duplicates_all: dict[int, bytes] | None
-    """Everything remembered, where the snapshot is to be a base; else None."""
+    """Of the key groups in `slices` everything remembered, of the others what was added."""
+    slices: Slices
+    """What the snapshot repeats of the whole, beside what changed."""
     repeated: int
     """Transactions in this stretch that a producer sent again; each counts once."""
     watermark: Instant | None
@@ -67,6 +69,7 @@ class Pipeline:
         batch_bytes_max: record bytes at which it is full.
         lateness: how long hours stay open behind the watermark.
         watermark: where it stood when the shard was left.
+        rotation: plans what snapshots repeat; a new one begins with all of it.
     """
 
     def __init__(
@@ -80,10 +83,12 @@ class Pipeline:
         batch_bytes_max: int,
         lateness: Instant = 0,
         watermark: Instant | None = None,
+        rotation: Rotation | None = None,
     ) -> None:
         self._parse = parse
         self._scorer = scorer
         self._duplicates = duplicates
+        self._rotation = rotation or Rotation()
         self._key_groups = key_groups
         self._batch_records_max = batch_records_max
         self._batch_bytes_max = batch_bytes_max
@@ -178,18 +183,20 @@ class Pipeline:
         return group
 
     def cut(
-        self, behind_millis: int | None = None, *, base: bool = True, at: Position | None = None
+        self, behind_millis: int | None = None, *, whole: bool = False, at: Position | None = None
     ) -> Cut:
         """End the batch here and begin the next.
 
         Args:
             behind_millis: what the stream says of the lag at the last record.
-            base: whether the snapshot of this cut is to hold everything.
+            whole: whether the snapshot of this cut is to hold everything.
             at: where an empty batch stands, for a cut that only closes hours.
         """
         first, last = self._first or at, self._last or at
         if first is None or last is None:
             raise ValueError("an empty batch needs a position to stand at")
+        detector = self._scorer.take_changes()
+        slices = self._rotation.plan(detector.shops, whole=whole)
         cut = Cut(
             batch=Batch(
                 scored=tuple(self._scored),
@@ -200,9 +207,9 @@ class Pipeline:
                 records=self._records,
                 behind_millis=behind_millis,
             ),
-            detector=self._scorer.take_changes(),
-            duplicates=self._duplicates.take_changes(),
-            duplicates_all=self._duplicates.everything() if base else None,
+            detector=detector,
+            duplicates=self._duplicates.take_changes(lambda group: slice_of_group(group) in slices),
+            slices=slices,
             repeated=self._repeated,
             watermark=None if self._watermark == _NO_WATERMARK else self._watermark,
             late=self._late,
@@ -253,4 +260,4 @@ def batches(pipeline: Pipeline, records: Iterable[Record]) -> Iterator[Cut]:
         pipeline.take(iterator)
         if pipeline.empty:
             return
-        yield pipeline.cut(base=False)
+        yield pipeline.cut()

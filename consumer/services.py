@@ -3,19 +3,23 @@
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
+from consumer.lease import DynamoLease, worker_id
+from consumer.lineage import KinesisLineage
 from consumer.settings import Settings
 from consumer.telemetry import Telemetry
 from sinks.directory import DirectoryObjectStore
 from sinks.dlq import DeadLetterSink
 from sinks.dynamodb import Ledger
+from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
 from sinks.opensearch import OpenSearchSink
 from sinks.opensearch_client import connect
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Sink
-from sinks.sns import PageSink
+from sinks.sns import Pager
 
 CONNECT_SECONDS_MAX = 5
 READ_SECONDS_MAX = 30
@@ -71,13 +75,24 @@ class Services:
             stop,
             count_retry=count,
         )
-        self.lake = ParquetSink(store)
-        ledger = Ledger(client("dynamodb"), settings.ledger_table, stop, count_retry=count)
-        pages = PageSink(client("sns"), settings.topic_arn, ledger, stop, count_retry=count)
+        self.lake = ParquetSink(store, staging=f"staging/{settings.application}/")
+        dynamodb = client("dynamodb")
+        self.pager = Pager(
+            client("sns"),
+            settings.topic_arn,
+            Ledger(dynamodb, settings.ledger_table, str(uuid4())),
+        )
+        self.fence = DynamoFence(
+            dynamodb, settings.ledger_table, settings.application, stop, count_retry=count
+        )
+        self.lease = DynamoLease(
+            dynamodb, settings.application, worker_id(), stop, count_retry=count
+        )
+        self.lineage = KinesisLineage(client("kinesis"), settings.stream, stop, count_retry=count)
         self.dead_letters = DeadLetterSink(
             client("sqs"), settings.dead_letter_queue_url, store, stop, count_retry=count
         )
-        self.sinks: tuple[Sink, ...] = (opensearch, self.lake, pages)
+        self.sinks: tuple[Sink, ...] = (opensearch, self.lake)
         self.snapshot_store: ObjectStore = (
             DirectoryObjectStore(settings.snapshot_directory)
             if settings.snapshot_directory

@@ -1,13 +1,15 @@
-"""Snapshots: all state of a shard at one Position, durable under a name that carries it.
+"""Snapshots: the state of a shard at one Position, as bytes.
 
-A snapshot is a base (everything) or a delta (what changed since the one before), and names the
-objects that it builds on, oldest first; reading one and its chain gives the state *equal* to the
-position, never "the latest" (docs/decisions/0003-snapshot-equals-checkpoint.md).
+A snapshot holds what changed since the one before and some slices of the whole
+(consumer/rotation.py), and names the objects before it, which together hold the rest; reading one
+and those gives the state *equal* to the position, never "the latest"
+(docs/decisions/0003-snapshot-equals-checkpoint.md).
 
 On disk: the magic `TWSN`, a two-byte format version, a 16-byte BLAKE2b digest of the rest, and
 zstd-compressed MessagePack. No pickle: a reader needs only the types below.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 
@@ -15,13 +17,14 @@ import msgspec
 import zstandard
 
 from consumer.hours import HoursState
-from sinks.object_store import ObjectStore
+from consumer.reject_share import Stretch
+from consumer.rotation import Slices, slice_of_group
+from events.page import Page
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"TWSN"
-DELTAS_MAX = 16
-"""A base is renewed after so many deltas, or when they outweigh it twice."""
 SHARD_END = "SHARD_END"
+RIVER_VERSION = version("river")
 _DIGEST_BYTES = 16
 _HEADER_BYTES = len(MAGIC) + 2 + _DIGEST_BYTES
 
@@ -31,33 +34,49 @@ class SnapshotError(Exception):
 
 
 class State(msgspec.Struct):
-    """What a snapshot holds: encoded per shop and key group, so that a shard can be split."""
+    """All of a shard's state, or a part: encoded per shop and key group, so that it can be split.
+
+    `duplicates` are by key group what was remembered, in order; `pages` are those that people are
+    still to be told of, in order.
+    """
 
     shops: dict[str, bytes] = {}
     groups: dict[int, bytes] = {}
-    duplicates: list[dict[int, bytes]] = []
-    """What was remembered, in order; one entry per base or delta."""
+    duplicates: dict[int, list[bytes]] = {}
     hours: HoursState = msgspec.field(default_factory=HoursState)
+    pages: list[Page] = []
+    rejects: tuple[Stretch, ...] = ()
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True):
+    """One object of a shard's past, and how many slices it holds."""
+
+    key: str
+    slices: int
 
 
 class Snapshot(msgspec.Struct):
-    """One object. `chain` are the keys it builds on, its base first; empty for a base.
+    """One object.
 
-    A base names in `older` the objects of the generation before it, for whoever collects them.
+    `past` are the objects before it, oldest first, for two rounds of slices: enough of them to
+    make up the whole, and a generation more. Of `written.duplicates`, the groups that lie in
+    `slices` are all that was remembered, the others what was added. `golden` are scores of a fixed
+    refund by shop, as `written` alone gives them.
     """
 
+    application: str
     shard_id: str
     position: str
     key_groups: int
     model_version: str
     river_version: str
-    chain: tuple[str, ...]
-    state: State
-    older: tuple[str, ...] = ()
+    slices: Slices
+    past: tuple[Link, ...]
+    written: State
+    golden: dict[str, float] = {}
 
 
 _decoder = msgspec.msgpack.Decoder(Snapshot)
-RIVER_VERSION = version("river")
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -74,134 +93,45 @@ def decode(key: str, data: bytes) -> Snapshot:
         SnapshotError: torn, truncated, not a snapshot, or of a version this program cannot read.
     """
     if len(data) < _HEADER_BYTES or data[: len(MAGIC)] != MAGIC:
-        raise _unusable(key, "it is not a snapshot, or only the beginning of one")
+        raise unusable(key, "it is not a snapshot, or only the beginning of one")
     found = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "big")
     if found != FORMAT_VERSION:
-        raise _unusable(
+        raise unusable(
             key, f"it has format version {found}, and this program reads {FORMAT_VERSION}"
         )
     body = data[_HEADER_BYTES:]
     if (
         blake2b(body, digest_size=_DIGEST_BYTES).digest()
-        != data[_HEADER_BYTES - 16 : _HEADER_BYTES]
+        != data[_HEADER_BYTES - _DIGEST_BYTES : _HEADER_BYTES]
     ):
-        raise _unusable(key, "its checksum does not match: it is torn or was changed")
+        raise unusable(key, "its checksum does not match: it is torn or was changed")
     try:
         return _decoder.decode(zstandard.ZstdDecompressor().decompress(body))
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
-        raise _unusable(key, f"it does not hold what a snapshot holds: {error}") from error
+        raise unusable(key, f"it does not hold what a snapshot holds: {error}") from error
 
 
-def _unusable(key: str, why: str) -> SnapshotError:
+def merged(members: Sequence[Snapshot]) -> State:
+    """The state that `members`, oldest first, make up at the last one's position."""
+    state = State()
+    for member in members:
+        written = member.written
+        state.shops.update(written.shops)
+        state.groups.update(written.groups)
+        for group, encoded in written.duplicates.items():
+            if slice_of_group(group) in member.slices:
+                state.duplicates[group] = list(encoded)
+            else:
+                state.duplicates.setdefault(group, []).extend(encoded)
+        state.hours, state.pages = written.hours, written.pages
+        state.rejects = written.rejects
+    return state
+
+
+def unusable(key: str, why: str) -> SnapshotError:
+    """The error that says which snapshot, why, and what to do."""
     return SnapshotError(
         f"the snapshot {key} cannot be used: {why}. Nothing was changed. The way out: restore that "
-        "object from the bucket's versions, or start a new application name from the beginning of "
-        "the stream (docs/operations.md, 'A snapshot is refused')"
+        "object from the bucket's versions, or make the state anew from the stream with "
+        "`tillwatch rebuild` (docs/operations.md, 'A snapshot is refused')"
     )
-
-
-class Snapshots:
-    """The snapshots of one shard in an object store: write in order, load by position."""
-
-    def __init__(self, store: ObjectStore, shard_id: str, key_groups: int) -> None:
-        self._store = store
-        self._shard_id = shard_id
-        self._key_groups = key_groups
-        self._prefix = f"snapshots/{shard_id}/"
-        self._chain: tuple[str, ...] = ()
-        self._base_bytes = 0
-        self._delta_bytes = 0
-        self._generations: list[tuple[str, ...]] = []
-
-    def key(self, position: str) -> str:
-        """The name that carries `position` (a Position's slug, or SHARD_END)."""
-        return self._prefix + position
-
-    @property
-    def base_due(self) -> bool:
-        """Whether the next snapshot should be a base, to keep what a restore reads bounded."""
-        return (
-            not self._chain
-            or len(self._chain) > DELTAS_MAX
-            or self._delta_bytes >= 2 * self._base_bytes
-        )
-
-    def write(self, position: str, state: State, model_version: str, *, base: bool) -> int:
-        """Make the snapshot of `position` durable; the bytes written.
-
-        `state` is everything for a base, and for a delta what changed since the last write.
-        """
-        key = self.key(position)
-        generations = self._generations
-        if base and self._chain:
-            generations = [*generations, self._chain]
-        snapshot = Snapshot(
-            shard_id=self._shard_id,
-            position=position,
-            key_groups=self._key_groups,
-            model_version=model_version,
-            river_version=RIVER_VERSION,
-            chain=() if base else self._chain,
-            state=state,
-            older=generations[-1] if base and generations else (),
-        )
-        data = encode(snapshot)
-        self._store.put(key, data)
-        self._generations = generations
-        if base:
-            self._chain, self._base_bytes, self._delta_bytes = (key,), len(data), 0
-        else:
-            self._chain += (key,)
-            self._delta_bytes += len(data)
-        return len(data)
-
-    def collect(self) -> int:
-        """Delete what is older than two generations; call after the checkpoint. How many."""
-        spent = {key for generation in self._generations[:-1] for key in generation}
-        self._generations = self._generations[-1:]
-        # A base that only closes hours stands at the position, and so under the key, before it.
-        spent -= {*self._chain, *(key for kept in self._generations for key in kept)}
-        for key in sorted(spent):
-            self._store.delete(key)
-        return len(spent)
-
-    def load(self, position: str) -> State:
-        """The state equal to `position`.
-
-        Raises:
-            SnapshotError: there is none, or one of its chain cannot be used.
-        """
-        snapshot = self._read(self.key(position))
-        if snapshot.key_groups != self._key_groups:
-            raise _unusable(
-                self.key(position),
-                f"it was made with {snapshot.key_groups} key groups and TILLWATCH_KEY_GROUPS is "
-                f"{self._key_groups}; the number is fixed per application",
-            )
-        members = [*map(self._read, snapshot.chain), snapshot]
-        state = State()
-        for member in members:
-            _merge(state, member.state)
-        # The next write renews the base: what was restored is one generation of its own.
-        restored = (*snapshot.chain, self.key(position))
-        self._generations = [kept for kept in (members[0].older, restored) if kept]
-        return state
-
-    def _read(self, key: str) -> Snapshot:
-        try:
-            data = self._store.get(key)
-        except KeyError:
-            raise _unusable(key, "it is not there, though the checkpoint says it must be") from None
-        snapshot = decode(key, data)
-        if (snapshot.shard_id, self.key(snapshot.position)) != (self._shard_id, key):
-            raise _unusable(
-                key, f"it is that of {snapshot.shard_id} at {snapshot.position}, under a wrong name"
-            )
-        return snapshot
-
-
-def _merge(state: State, later: State) -> None:
-    state.shops.update(later.shops)
-    state.groups.update(later.groups)
-    state.duplicates.extend(later.duplicates)
-    state.hours = later.hours

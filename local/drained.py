@@ -1,15 +1,16 @@
 """When a stream is drained: everything on it is committed, and every hour is published."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
-from consumer.snapshot import decode
+from consumer.snapshot import SHARD_END, decode
 from local.aws import AwsEndpoint
 from local.provision import Provisioned
+from sinks.dynamodb_fence import DynamoFence
 
 _STUCK_SECONDS_MAX = 180.0
 _POLL_SECONDS = 0.5
-_SHARD_END = "SHARD_END"
 
 
 class StuckError(Exception):
@@ -64,7 +65,7 @@ def wait_until_drained(
 
 
 def _reached(checkpoint: str, tip: str) -> bool:
-    return checkpoint == _SHARD_END or (checkpoint.isdigit() and int(checkpoint) >= int(tip))
+    return checkpoint == SHARD_END or (checkpoint.isdigit() and int(checkpoint) >= int(tip))
 
 
 class _Look:
@@ -73,6 +74,9 @@ class _Look:
     def __init__(self, aws: AwsEndpoint, made: Provisioned) -> None:
         self._dynamodb = aws.client("dynamodb")
         self._s3 = aws.client("s3")
+        self._fence = DynamoFence(
+            self._dynamodb, made.ledger_table, made.application, threading.Event()
+        )
         self._made = made
 
     def checkpoints(self) -> dict[str, tuple[str, int]]:
@@ -92,10 +96,12 @@ class _Look:
     def published(self, shard: str, checkpoints: Mapping[str, tuple[str, int]]) -> bool:
         """Whether the snapshot equal to the shard's checkpoint leaves nothing to publish."""
         sequence, sub_sequence = checkpoints[shard]
-        slug = sequence if sequence == _SHARD_END else f"{sequence}-{sub_sequence}"
-        key = f"snapshots/{shard}/{slug}"
+        slug = sequence if sequence == SHARD_END else f"{sequence}-{sub_sequence}"
+        key = self._fence.look(shard).snapshots.get(slug)
+        if key is None:  # a checkpoint later than what was looked at before
+            return False
         body = self._s3.get_object(Bucket=self._made.bucket, Key=key)["Body"].read()
-        hours = decode(key, body).state.hours
+        hours = decode(key, body).written.hours
         if hours.open:
             return False
         prefixes = {closed.key.rpartition("/")[0] for closed in hours.to_publish}

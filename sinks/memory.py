@@ -1,10 +1,11 @@
-"""Objects and batches kept in memory: for tests, and for runs without services."""
+"""Objects, batches and fences kept in memory: for tests, and for runs without services."""
 
 import threading
 from typing import TYPE_CHECKING
 
 from events.batch import Batch
 from events.rejection import Rejection
+from sinks.fence import FencedOff, Held
 from sinks.sink import Stopped, Written
 
 if TYPE_CHECKING:
@@ -93,3 +94,30 @@ class MemorySink:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+class MemoryFence:
+    """A Fence in a dict."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Held] = {}
+        self._lock = threading.Lock()
+
+    def advance(self, shard_id: str) -> Held:
+        """Take the shard: a new epoch, and what the ones before left."""
+        with self._lock:
+            before = self._rows.get(shard_id, Held())
+            self._rows[shard_id] = taken = Held(before.epoch + 1, before.snapshots)
+            return taken
+
+    def note(self, shard_id: str, held: Held) -> None:
+        """Set what the shard's row says; FencedOff where another has taken the shard."""
+        with self._lock:
+            if self._rows.get(shard_id, Held()).epoch != held.epoch:
+                raise FencedOff(f"another process has taken {shard_id}")
+            self._rows[shard_id] = held
+
+    def look(self, shard_id: str) -> Held:
+        """What the row says now."""
+        with self._lock:
+            return self._rows.get(shard_id, Held())

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from events.failure import failure
 from events.instant import Instant, to_datetime
 from events.rejection import Rejection
+from sinks.culprits import culprits
+from sinks.prepared import Prepared
 from sinks.sink import StagedPart, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from concurrent.futures import Future
 
     from events.batch import Batch, Scored
@@ -59,7 +63,8 @@ class ParquetSink:
     """Stages one Parquet part per batch in `store`, with one row group per event hour.
 
     Waiting for the store, and Stopped, are the store's own; what is written under one key is
-    always the same rows, so that writing again changes nothing.
+    always the same rows, so that writing again changes nothing. Parts lie under `staging`, which
+    ends with a slash, by shard.
     """
 
     name = "parquet"
@@ -68,20 +73,30 @@ class ParquetSink:
         self,
         store: ObjectStore,
         *,
+        staging: str = "staging/",
         parts_cached_bytes_max: int = PARTS_CACHED_BYTES_MAX,
         puts_max: int = PUTS_MAX,
     ) -> None:
         self._store = store
+        self._staging = staging
         self._parts_cached_bytes_max = parts_cached_bytes_max
         self._puts_max = puts_max
 
     def write(self, batch: Batch) -> Written:
         """Stage the rows of `batch`; see Sink."""
-        rejections, rows = _build(batch.scored)
-        if rows is None:
-            return Written(rejections=rejections)
-        key = f"staging/{batch.first.shard_id}/{batch.first.slug}_{batch.last.slug}.parquet"
-        self._store.put(key, encode(rows))
+        prepared = self.prepare(batch)
+        return Written(prepared.rejections, prepared.write().staged)
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """The rows of `batch` as bytes; see Builder."""
+        rejections, part = _build(batch.scored)
+        if part is None:
+            return Prepared(Written, rejections)
+        return Prepared(partial(self._stage, batch, *part), rejections)
+
+    def _stage(self, batch: Batch, rows: Rows, body: bytes) -> Written:
+        key = f"{self._staging}{batch.first.shard_id}/{batch.first.slug}_{batch.last.slug}.parquet"
+        self._store.put(key, body)
         staged = StagedPart(
             key=key,
             first=batch.first.slug,
@@ -89,7 +104,7 @@ class ParquetSink:
             hours=rows.hours,
             rows=rows.counts,
         )
-        return Written(rejections=rejections, staged=staged)
+        return Written(staged=staged)
 
     def publish(self, closed: ClosedHour) -> str:
         """Write the final file of `closed`, and return its key.
@@ -126,6 +141,12 @@ class ParquetSink:
         with ThreadPoolExecutor(self._puts_max, thread_name_prefix="discard") as threads:
             for _ in threads.map(self._store.delete, keys):
                 pass
+
+    def sweep(self, shard_id: str, kept: Container[str]) -> int:
+        """Delete the shard's staged parts that are not `kept`; how many."""
+        spent = [key for key in self._store.keys(f"{self._staging}{shard_id}/") if key not in kept]
+        self.discard(spent)
+        return len(spent)
 
     def close(self) -> None:
         """Nothing to let go of: the store belongs to who made it."""
@@ -170,28 +191,38 @@ def encode(rows: Rows) -> bytes:
     return body
 
 
-def _build(scored: Sequence[Scored]) -> tuple[tuple[Rejection, ...], Rows | None]:
-    from sinks.rows import UNBUILDABLE, rows, unbuildable
-
+def _build(scored: Sequence[Scored]) -> tuple[tuple[Rejection, ...], tuple[Rows, bytes] | None]:
+    """What no row can be made of, and the rows of the rest with their bytes."""
     if not scored:
         return (), None
     try:
-        return (), rows(scored)
-    except UNBUILDABLE:
-        bad = unbuildable(scored)
+        return (), _encoded(scored)
+    except MemoryError:
+        raise
+    except Exception:
+        bad = culprits(scored, _encoded)
+        if not bad:
+            raise
         positions = {item.position for item, _ in bad}
         good = [item for item in scored if item.position not in positions]
-        return tuple(_rejection(*entry) for entry in bad), rows(good) if good else None
+        return tuple(_rejection(*entry) for entry in bad), _encoded(good) if good else None
 
 
-def _rejection(item: Scored, error: str) -> Rejection:
+def _encoded(scored: Sequence[Scored]) -> tuple[Rows, bytes]:
+    from sinks.rows import rows
+
+    made = rows(scored)
+    return made, encode(made)
+
+
+def _rejection(item: Scored, error: Exception) -> Rejection:
     return Rejection(
         position=item.position,
         data=item.data,
         stage=ParquetSink.name,
         reason="row_unbuildable",
         field=None,
-        detail=f"it does not fit the schema: {error}",
+        detail=f"no row can be made of it: {failure(error, item.transaction)}",
         arrived_at=item.arrived_at,
         shop_id=item.transaction.shop_id,
     )

@@ -1,25 +1,19 @@
 """Pages to people and machines through SNS."""
 
 import json
-import threading
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-from events.batch import Batch
 from events.page import Page
 from sinks import page_text
-from sinks.aws_errors import passes
-from sinks.dynamodb import Ledger
+from sinks.dynamodb import Claim, Ledger
 from sinks.page_json import page_json
-from sinks.retry import WAIT_SECONDS_MAX, Retry
-from sinks.sink import Written
 
 SENT = frozenset({"open", "updated"})
 """A closing is in the index and in the live view; nobody is woken for it."""
 
 
-class PageSink:
+class Pager:
     """Publishes every opening and update of a page once, to the topic `topic_arn`.
 
     Machines (queues, functions, web hooks) get the JSON of page_json, e-mail the text of
@@ -30,38 +24,27 @@ class PageSink:
     twice, with the same page id and revision: SNS has no way to ask whether it did.
     """
 
-    name = "sns"
-
     def __init__(
-        self,
-        client: Any,
-        topic_arn: str,
-        ledger: Ledger,
-        stop: threading.Event,
-        *,
-        links: Mapping[str, str] | None = None,
-        count_retry: Callable[[str], None] | None = None,
-        wait_seconds_max: float = WAIT_SECONDS_MAX,
+        self, client: Any, topic_arn: str, ledger: Ledger, *, links: Mapping[str, str] | None = None
     ) -> None:
         self._client = client
         self._topic_arn = topic_arn
         self._ledger = ledger
         self._links = dict(links or {})
-        self._retry = Retry(
-            self.name, stop, passes=passes, count=count_retry, wait_seconds_max=wait_seconds_max
-        )
 
-    def write(self, batch: Batch) -> Written:
-        """Send the pages of `batch` in order; see Sink."""
-        for page in batch.pages:
-            if page.status in SENT and self._ledger.claim(page.page_id, page.revision):
-                request = publication(page, self._links)
-                self._retry.call(partial(self._client.publish, TopicArn=self._topic_arn, **request))
-                self._ledger.mark_sent(page.page_id, page.revision)
-        return Written()
+    def send(self, page: Page) -> bool:
+        """Try once to send `page`; False where another process is at it, so that one must wait.
 
-    def close(self) -> None:
-        """Nothing to let go of: the client belongs to who made it."""
+        True where it went out, now or before, or where nobody is told of such. Raises what AWS
+        said; whether the page went out is then unknown, and trying again is right.
+        """
+        if page.status not in SENT:
+            return True
+        claim = self._ledger.claim(page.page_id, page.revision)
+        if claim is Claim.MINE:
+            self._client.publish(TopicArn=self._topic_arn, **publication(page, self._links))
+            self._ledger.mark_sent(page.page_id, page.revision)
+        return claim is not Claim.HELD
 
 
 def publication(page: Page, links: Mapping[str, str]) -> dict[str, Any]:

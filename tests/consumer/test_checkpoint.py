@@ -1,6 +1,7 @@
 """The commit: a crash at any step, and what a restart makes of it."""
 
 import io
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,15 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer.checkpoint import Committer
-from consumer.snapshot import SHARD_END, SnapshotError, Snapshots
+from consumer.snapshot import SnapshotError
 from events.batch import Batch
 from events.position import Position
+from sinks.parquet import ParquetSink
 from sinks.sink import Written
 from tests.consumer.world import (
     SHARD,
     START,
     Crash,
+    PromptOutbox,
     World,
     as_records,
     day_of_trade,
@@ -76,6 +78,9 @@ def _booby_trap(world: World, crash: _Crashing, *, before: bool) -> list[tuple[o
         (world.store, "put"),
         (world.store, "get"),
         (world.store, "delete"),
+        (world.fence, "advance"),
+        (world.fence, "note"),
+        (world.mailbox, "send"),
         (world, "accept"),
     ]
     undo = []
@@ -115,16 +120,13 @@ def test_killed_at_any_call_and_started_again_it_ends_as_if_nothing_had_happened
 
 
 def finish(world: World) -> None:
-    """Do what the final snapshot says is still to publish."""
-    world.checkpoint = Position(SHARD, SHARD_END)
-    snapshots = Snapshots(world.store, SHARD, 2)
-    state = snapshots.load(SHARD_END)
-    from consumer.hours import Hours
-    from sinks.parquet import ParquetSink
-
+    """Do what the final snapshot says is still to publish and to tell, as a child does."""
+    state = world.snapshots("shardId-child").final(SHARD)
+    assert state is not None
     lake = ParquetSink(world.store)
-    hours = Hours(SHARD, world.lateness, state.hours)
-    Committer([], world.letters, lake, snapshots, hours, state, "").publish()
+    lake.publish_many(state.hours.to_publish)
+    lake.discard(list(state.hours.staged))
+    PromptOutbox(world.mailbox.send, threading.Event(), state.pages).flush()
 
 
 def same(world: World, other: World) -> bool:
@@ -238,7 +240,7 @@ def test_without_the_snapshot_of_its_checkpoint_a_shard_is_refused() -> None:
     run_through(world, DATA[:60])
     world.ended = False
     assert world.checkpoint is not None
-    world.store.delete(f"snapshots/{SHARD}/{world.checkpoint.slug}")
+    world.store.delete(world.fence.look(SHARD).snapshots[world.checkpoint.slug])
     with pytest.raises(SnapshotError, match="not there"):
         world.worker()
 

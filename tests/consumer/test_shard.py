@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from consumer.committing import CommittingThread
 from consumer.multilang import CheckpointRefusedError
 from consumer.shard import Parts, ShardProcessor
 from events.position import Position
@@ -37,6 +38,7 @@ class Bench:
         self.processor = ShardProcessor(
             self.daemon.conversation,
             self._build,
+            CommittingThread(self.stop),
             stop=self.stop,
             clock=self.clock,
             batch_seconds_max=batch_seconds_max,

@@ -13,11 +13,16 @@ import pyarrow.parquet as pq
 from anomaly.detector import DetectorConfig
 from consumer.checkpoint import Committer
 from consumer.duplicates import Duplicates
+from consumer.golden import GoldenScores
 from consumer.hours import Hours
+from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline
+from consumer.reject_share import RejectShare
+from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.shard import Parts
-from consumer.snapshot import Snapshots, State
+from consumer.snapshot import State
+from consumer.snapshots import Restored, Snapshots
 from events.instant import HOUR, MINUTE, Instant, from_datetime, to_iso
 from events.page import Page
 from events.parse import Parser
@@ -25,11 +30,14 @@ from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.rejection import Rejection
-from sinks.memory import MemoryObjectStore, MemorySink
+from sinks.fence import FencedOff
+from sinks.memory import MemoryFence, MemoryObjectStore, MemorySink
 from sinks.parquet import ParquetSink
 from sinks.sink import Sink
+from sinks.sns import SENT
 
 SHARD = "shardId-0"
+APPLICATION = "tillwatch"
 START: Instant = 1_767_600_000_000_000
 """2026-01-05T08:00Z, a Monday."""
 KEY_GROUPS = 2
@@ -107,37 +115,99 @@ class Crash(Exception):  # noqa: N818 -- it stands for kill -9
     """The process ends here."""
 
 
+class Mailbox:
+    """A topic with its ledger: keeps each revision of a page once, in the order they were sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int]] = []
+        self.available = True
+
+    def send(self, page: Page) -> bool:
+        if not self.available:
+            raise ConnectionError("the topic does not answer")
+        if page.status in SENT and (page.page_id, page.revision) not in self.sent:
+            self.sent.append((page.page_id, page.revision))
+        return True
+
+
+class PromptOutbox(Outbox):
+    """Sends in the caller's thread, as soon as pages come in."""
+
+    def add(self, pages: Iterable[Page]) -> None:
+        super().add(pages)
+        self.flush()
+
+
+class Leases:
+    """KCL's table: who holds a shard. The daemon of `holder` is the one that asks."""
+
+    def __init__(self) -> None:
+        self.owner = "worker-1"
+
+    def of(self, worker: str) -> "Holder":
+        return Holder(self, worker)
+
+
+@dataclass
+class Holder:
+    """One worker's look at the leases."""
+
+    leases: Leases
+    worker: str
+
+    def require(self, shard_id: str) -> None:
+        if self.leases.owner != self.worker:
+            raise FencedOff(f"{shard_id} is held by {self.leases.owner}")
+
+
 @dataclass
 class World:
-    """What outlives a worker: stores, index, queue, and the lease's checkpoint."""
+    """What outlives a worker: stores, fence, index, queue, mailbox, and the lease's checkpoint."""
 
     store: MemoryObjectStore = field(default_factory=MemoryObjectStore)
+    fence: MemoryFence = field(default_factory=MemoryFence)
+    leases: Leases = field(default_factory=Leases)
     index: MemorySink = field(default_factory=lambda: MemorySink(threading.Event()))
     letters: Letters = field(default_factory=Letters)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     checkpoint: Position | None = None
     ended: bool = False
     lateness: Instant = 30 * MINUTE
     batch_records_max: int = 50
     sinks_before: Callable[["World"], Sequence[Sink]] = lambda world: [world.index]
 
-    def worker(self) -> Parts:
+    def snapshots(self, shard_id: str = SHARD) -> Snapshots:
+        """The snapshots of one shard, not yet taken."""
+        return Snapshots(
+            self.store, self.fence, APPLICATION, shard_id, KEY_GROUPS, GoldenScores(KEY_GROUPS)
+        )
+
+    def worker(self, name: str = "worker-1") -> Parts:
         """A new process's parts, restored from the checkpoint."""
-        snapshots = Snapshots(self.store, SHARD, KEY_GROUPS)
-        state = State() if self.checkpoint is None else snapshots.load(self.checkpoint.slug)
+        stop = threading.Event()
+        snapshots = self.snapshots()
+        snapshots.take(self.leases.of(name))
+        restored = (
+            Restored(State()) if self.checkpoint is None else snapshots.load(self.checkpoint.slug)
+        )
+        state = restored.state
         duplicates = Duplicates(200)
         duplicates.restore(state.duplicates)
-        state.duplicates = []
         hours = Hours(SHARD, self.lateness, state.hours)
         config = DetectorConfig(key_groups=KEY_GROUPS)
         lake = ParquetSink(self.store)
+        outbox = PromptOutbox(self.mailbox.send, stop, state.pages)
         committer = Committer(
             [*self.sinks_before(self), lake],
             self.letters,
             lake,
             snapshots,
             hours,
+            outbox,
             state,
             config.model_version(),
+            stop=stop,
+            reject_share=RejectShare(1.0, state.rejects),
         )
         pipeline = Pipeline(
             Parser(Pseudonymizer(b"a key for tests only")).parse,
@@ -147,14 +217,11 @@ class World:
             batch_records_max=self.batch_records_max,
             batch_bytes_max=2**20,
             lateness=self.lateness,
-            watermark=hours.state.watermark,
+            watermark=state.hours.watermark,
+            rotation=Rotation(state.shops, restored.slices),
         )
-        return Parts(
-            pipeline,
-            committer,
-            base_due=lambda: snapshots.base_due,
-            has_open_hours=lambda: bool(hours.state.open),
-        )
+        outbox.flush()
+        return Parts(pipeline, committer, has_open_hours=lambda: bool(hours.state.open))
 
     def accept(self, position: Position | None) -> None:
         """The lease table takes a checkpoint."""
@@ -198,7 +265,6 @@ def run_through(world: World, data: Sequence[bytes]) -> None:
         parts.pipeline.take(records)
         if parts.pipeline.empty:
             break
-        cut = parts.pipeline.cut(0, base=parts.base_due())
-        parts.committer.commit(cut, world.accept)
-    cut = parts.pipeline.cut(0, at=Position(SHARD, str(len(data))))
+        parts.committer.commit(parts.pipeline.cut(0), world.accept)
+    cut = parts.pipeline.cut(0, whole=True, at=Position(SHARD, str(len(data))))
     parts.committer.commit(cut, world.accept, shard_end=True)
