@@ -1,9 +1,10 @@
 """The mark of a record that comes back from the dead-letter queue.
 
-A record that could not be scored, or that a sink did not take, has been seen: its transaction id is
-remembered, and the same id would not count again. The mark says that it never counted, and names
-the letter, so that the same letter put back twice counts once. A letter that was rejected before
-(stages `parse` and `deduplicate`) needs no mark.
+A dead letter stands nowhere else: what could not be scored, or what any sink refused, has neither
+document nor row (sinks/prepared.py). But it has been seen: its transaction id is remembered, and
+the same id would not count again. The mark says that it never counted, and names the letter, so
+that the same letter put back onto the stream twice counts once. A letter that was rejected before
+that (stages `parse` and `deduplicate`) needs no mark.
 """
 
 import msgspec

@@ -74,10 +74,12 @@ def _encoded(
         lines += (entry.action, entry.document)
     try:
         data = _encoder.encode_lines(lines)
-    except (ValueError, OverflowError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it is narrowed down to its entry
         if len(entries) == 1:
             detail = f"no JSON can be made of it: {type(error).__name__}"
-            refuse(entries[0].source, "not_encodable", detail, None)
+            refuse(entries[0].source, "document_unbuildable", detail, None)
             return
     else:
         if len(data) <= bytes_max or len(entries) == 1:

@@ -3,18 +3,21 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from events.batch import Batch, Scored
+from events.failure import failure
 from events.instant import Instant
+from events.page import Page
 from events.rejection import Rejection
 from sinks import document
 from sinks.bulk import BODY_BYTES_MAX, Body, ItemError, Refuse, bodies, detail_of, field_of, judge
 from sinks.document import Entry, Source
 from sinks.opensearch_client import BodyRefused, bulk
+from sinks.prepared import Prepared
 from sinks.retry import WAIT_SECONDS_MAX, Retry, Transient
 from sinks.sink import Written
 
@@ -28,13 +31,22 @@ ID_CHARACTERS_SAFE = ID_BYTES_MAX // 4
 _log = logging.getLogger(__name__)
 
 
+class EverythingRefused(Exception):  # noqa: N818 -- the requests were refused, nothing broke
+    """OpenSearch answers 400 or 413 to a document of our own too: it is not about any record.
+
+    A proxy in the way, a wrong URL or a cluster that does not know the request: a person has to
+    mend it, and no record is put aside for it.
+    """
+
+
 class OpenSearchSink:
     """Indexes a batch: its transactions, pages and rejections, and one status document.
 
     `client` is what sinks.opensearch_client.connect gave; `clock` is what the status document
-    calls now. At most `requests_max` bodies of `body_bytes_max` are on their way at a time, and
-    one more is being built. What OpenSearch refuses for good comes back as a Rejection if it is a
-    transaction, and is logged if it is anything else.
+    calls now. All bodies of a batch are built before the first is sent; at most `requests_max`, of
+    `body_bytes_max` each, are on their way at a time. What cannot be built, and what OpenSearch
+    refuses for good, comes back as a Rejection if it is a transaction, and is logged if it is
+    anything else.
     """
 
     name = "opensearch"
@@ -59,37 +71,41 @@ class OpenSearchSink:
 
     def write(self, batch: Batch) -> Written:
         """Index `batch`; see Sink."""
-        return self._write(partial(self._entries, batch))
+        prepared = self.prepare(batch)
+        refused = (*prepared.rejections, *prepared.write().rejections)
+        return Written(tuple(sorted(refused, key=lambda rejection: rejection.position.order)))
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """The bodies of `batch`; see Builder.
+
+        Raises:
+            EverythingRefused: from `write`, where OpenSearch refuses what is sound as well.
+        """
+        status = document.status(batch, self._clock())
+        return self._prepare(partial(self._entries, batch, status), status)
 
     def write_transactions(self, scored: Iterable[Scored]) -> Written:
         """Index transactions alone: what was refused before, and shows nothing of a shard."""
-        return self._write(partial(self._transactions, scored))
-
-    def _write(self, entries: Callable[[Refuse], Iterator[Entry]]) -> Written:
-        refused: list[Rejection] = []
-
-        def refuse(source: Source, reason: str, detail: str, field: str | None) -> None:
-            if isinstance(source, Scored):
-                refused.append(_rejection(source, reason, detail, field))
-            else:
-                _log.error("%s not indexed: %s: %s", type(source).__name__, reason, detail)
-
-        self._send_all(entries(refuse), refuse)
-        refused.sort(key=lambda rejection: rejection.position.order)
-        # What was refused just now is among the rejections that the live view shows.
-        self._send_all(map(document.rejection, refused), refuse)
-        return Written(rejections=tuple(refused))
+        prepared = self._prepare(partial(self._transactions, scored))
+        return Written((*prepared.rejections, *prepared.write().rejections))
 
     def close(self) -> None:
         """Let go of threads and connections."""
         self._threads.shutdown()
         self._client.close()
 
-    def _entries(self, batch: Batch, refuse: Refuse) -> Iterator[Entry]:
+    def _prepare(
+        self, entries: Callable[[Refuse], Iterator[Entry]], sound: Entry | None = None
+    ) -> Prepared:
+        refused = _Refused()
+        made = list(bodies(entries(refused), refused, self._body_bytes_max))
+        return Prepared(partial(self._send_all, made, sound), refused.in_order())
+
+    def _entries(self, batch: Batch, status: Entry, refuse: Refuse) -> Iterator[Entry]:
         yield from self._transactions(batch.scored, refuse)
-        yield from map(document.page, document.latest(batch.pages))
-        yield from map(document.rejection, batch.rejections)
-        yield document.status(batch, self._clock())
+        yield from _built(document.page, document.latest(batch.pages), refuse)
+        yield from _built(document.rejection, batch.rejections, refuse)
+        yield status
 
     def _transactions(self, scored: Iterable[Scored], refuse: Refuse) -> Iterator[Entry]:
         for item in scored:
@@ -98,24 +114,30 @@ class OpenSearchSink:
                 refuse(item, "bad_id", "no id, or one that is too long", "transaction_id")
                 continue
             try:
-                yield document.transaction(item)
-            except (KeyError, OverflowError) as error:
-                refuse(item, "not_encodable", type(error).__name__, None)
+                entry = document.transaction(item)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
+                refuse(item, "document_unbuildable", _why(item, error), None)
+            else:
+                yield entry
 
-    def _send_all(self, entries: Iterable[Entry], refuse: Refuse) -> None:
-        """Bring all of `entries` to their end, `requests_max` bodies at a time."""
+    def _send_all(self, made: Sequence[Body], sound: Entry | None) -> Written:
+        """Bring all of `made` to their end, `requests_max` bodies at a time."""
+        refused = _Refused()
         on_the_way: set[Future[None]] = set()
         try:
-            for body in bodies(entries, refuse, self._body_bytes_max):
+            for body in made:
                 if len(on_the_way) == self._requests_max:
                     done, on_the_way = wait(on_the_way, return_when=FIRST_COMPLETED)
                     _raise_first(done)
-                on_the_way.add(self._threads.submit(self._send, body, refuse))
+                on_the_way.add(self._threads.submit(self._send, body, sound, refused))
         finally:
             done, _ = wait(on_the_way)
         _raise_first(done)
+        return Written(refused.in_order())
 
-    def _send(self, body: Body, refuse: Refuse) -> None:
+    def _send(self, body: Body, sound: Entry | None, refuse: Refuse) -> None:
         """Bring `body` to its end: every entry durable or refused."""
         waiting = [body]
         while waiting:
@@ -123,11 +145,23 @@ class OpenSearchSink:
             try:
                 self._send_one(current, refuse)
             except BodyRefused as error:
+                if current is body and sound is not None:
+                    self._vouch(sound, refuse)
                 if len(current.sources) > 1:
                     waiting.extend(reversed(current.halves()))
                 else:
                     said = ItemError("body_refused", error.error)
                     refuse(current.sources[0], f"http_{error.status}", detail_of(said), None)
+
+    def _vouch(self, sound: Entry, refuse: Refuse) -> None:
+        """See that OpenSearch takes the document `sound`: a refused body is about its records."""
+        (body,) = bodies([sound], refuse)
+        try:
+            self._send_one(body, refuse)
+        except BodyRefused as error:
+            raise EverythingRefused(
+                f"OpenSearch refuses every request, whatever is in it: {error}"
+            ) from error
 
     def _send_one(self, body: Body, refuse: Refuse) -> None:
         left = body
@@ -148,6 +182,44 @@ class OpenSearchSink:
                 raise Transient(f"{len(left.sources)} items: {said.type}: {detail_of(said)}")
 
         self._retry.call(attempt)
+
+
+class _Refused:
+    """Takes what is refused: transactions become rejections, anything else is logged."""
+
+    def __init__(self) -> None:
+        self._rejections: list[Rejection] = []
+
+    def __call__(self, source: Source, reason: str, detail: str, field: str | None) -> None:
+        if isinstance(source, Scored):
+            self._rejections.append(_rejection(source, reason, detail, field))
+        else:
+            _log.error("%s not indexed: %s: %s", type(source).__name__, reason, detail)
+
+    def in_order(self) -> tuple[Rejection, ...]:
+        """The rejections in stream order, whichever request came back first."""
+        return tuple(sorted(self._rejections, key=lambda rejection: rejection.position.order))
+
+
+Made = TypeVar("Made", Page, Rejection)
+
+
+def _built(
+    build: Callable[[Made], Entry], items: Iterable[Made], refuse: Refuse
+) -> Iterator[Entry]:
+    for item in items:
+        try:
+            entry = build(item)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a page that cannot be shown stops no record
+            refuse(item, "document_unbuildable", type(error).__name__, None)
+        else:
+            yield entry
+
+
+def _why(item: Scored, error: Exception) -> str:
+    return f"no document can be made of it: {failure(error, item.transaction)}"
 
 
 def _raise_first(done: set[Future[None]]) -> None:

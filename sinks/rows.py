@@ -38,9 +38,6 @@ _STRINGS = (
     "reason",
 )
 
-UNBUILDABLE = (KeyError, OverflowError, ValueError, TypeError)
-"""What a row that fits no column raises (Arrow's errors and UnicodeError are ValueErrors)."""
-
 
 class Rows(msgspec.Struct, frozen=True):
     """Sorted rows: by event hour, within it by shop and time, and then as they came.
@@ -57,28 +54,11 @@ def rows(scored: Sequence[Scored]) -> Rows:
     """The rows of `scored`, of which there is at least one.
 
     Raises:
-        one of UNBUILDABLE: some row does not fit the schema; `unbuildable` finds it.
+        Exception: some row does not fit the schema; sinks/culprits.py finds it.
     """
     order, hours, counts = _order(scored)
     # Columns first, order after: in stream order the values lie one after another in memory.
     return Rows(_table(scored).take(order), hours, counts)
-
-
-def unbuildable(scored: Sequence[Scored]) -> list[tuple[Scored, str]]:
-    """The items of `scored` that no row can be made of, each with what it raised.
-
-    Halves until the culprits stand alone, so one bad row costs the logarithm, not a row-by-row run.
-    """
-    if not scored:
-        return []
-    try:
-        _table(scored)
-    except UNBUILDABLE as error:
-        if len(scored) == 1:
-            return [(scored[0], type(error).__name__)]
-        middle = len(scored) // 2
-        return unbuildable(scored[:middle]) + unbuildable(scored[middle:])
-    return []
 
 
 def _order(scored: Sequence[Scored]) -> tuple[Any, tuple[Instant, ...], tuple[int, ...]]:

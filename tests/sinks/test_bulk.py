@@ -57,7 +57,7 @@ def test_what_has_no_json_is_refused_alone() -> None:
             lambda source, reason, _detail, _field: refused.append((source, reason)),
         )
     )
-    assert refused == [(items[77], "not_encodable"), (items[255], "not_encodable")]
+    assert refused == [(items[77], "document_unbuildable"), (items[255], "document_unbuildable")]
     assert [len(body.sources) for body in made] == [298]
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 import events
+from events.batch import Scored
 from events.rejection import Rejection
-from sinks.opensearch import OpenSearchSink
+from sinks import document
+from sinks.document import Entry
+from sinks.opensearch import EverythingRefused, OpenSearchSink
 from sinks.opensearch_client import connect
 from sinks.sink import Stopped
 from tests.sinks.made import NOON, batch, page, position, rejection, scored
@@ -71,7 +74,6 @@ def test_what_is_refused_for_good_comes_back_with_opensearchs_reason(
     node.script = [lambda _: items([201, 400, 429, 201], MAPPING), lambda _: items([400], MAPPING)]
     made = batch(*map(scored, range(3)))
     written = sink.write(made)
-    assert node.ids[2] == [f"{position(n).shard_id}-{position(n).slug}" for n in (1, 2)]
     assert written.rejections == tuple(
         Rejection(
             position=item.position,
@@ -131,10 +133,36 @@ def test_a_body_that_is_refused_as_a_whole_is_halved_down_to_the_culprit(
     assert refused.position == position(5)
     assert refused.reason == f"http_{status}"
     assert "t-000005" in node.ids[0]
-    rejections = node.ids.pop()
-    assert rejections == [f"{position(5).shard_id}-{position(5).slug}"]
-    sent = sorted(id_ for ids in node.ids[:-1] if "t-000005" not in ids for id_ in ids)
+    assert node.ids[1] == [position(0).shard_id], "what is ours and sound is tried first"
+    sent = sorted(id_ for ids in node.ids[2:] if "t-000005" not in ids for id_ in ids)
     assert sent == [position(0).shard_id] + [f"t-{n:06d}" for n in range(12) if n != 5]
+
+
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize("records", [1, 50])
+def test_where_every_request_is_refused_no_record_is_to_blame(
+    node: ScriptedNode, sink: OpenSearchSink, status: int, records: int
+) -> None:
+    node.script = itertools.repeat(lambda _: (status, b"<html>no such page</html>"))
+    with pytest.raises(EverythingRefused, match=f"refuses every request.*{status}"):
+        sink.write(batch(*map(scored, range(records))))
+    assert len(node.bodies) == 2
+
+
+def test_a_right_that_is_missing_is_waited_for_and_never_a_letter(
+    node: ScriptedNode, sink: OpenSearchSink, stop: threading.Event
+) -> None:
+    def script(actions: list[dict[str, str]]) -> tuple[int, bytes] | None:
+        if len(node.bodies) == 4:
+            stop.set()
+        if len(node.bodies) % 2:
+            return 403, b'{"error":"no permissions for [indices:data/write/bulk]"}'
+        return items([403] * len(actions), {"type": "security_exception", "reason": "no"})
+
+    node.script = itertools.repeat(script)
+    with pytest.raises(Stopped):
+        sink.write(batch(*map(scored, range(20))))
+    assert {len(ids) for ids in node.ids} == {21}, "nothing was narrowed down"
 
 
 def test_ids_that_would_spoil_the_whole_body_are_never_sent(
@@ -151,11 +179,46 @@ def test_ids_that_would_spoil_the_whole_body_are_never_sent(
     assert [(entry.position, entry.reason) for entry in written.rejections] == [
         (position(1), "bad_id"),
         (position(2), "bad_id"),
-        (position(4), "not_encodable"),
-        (position(5), "not_encodable"),
+        (position(4), "document_unbuildable"),
+        (position(5), "document_unbuildable"),
     ]
-    assert node.ids[0] == ["é" * 256, position(1).shard_id]
-    assert [len(ids) for ids in node.ids] == [2, 4]
+    assert node.ids == [["é" * 256, position(1).shard_id]]
+
+
+def test_nothing_is_sent_before_all_is_built(
+    node: ScriptedNode, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = OpenSearchSink(connect(node.url), stop, body_bytes_max=1_000)
+    build = document.transaction
+
+    def raises(item: Scored) -> Entry:
+        if item.position == position(7):
+            raise RuntimeError(f"not {item.transaction.contact_email}")
+        return build(item)
+
+    monkeypatch.setattr(document, "transaction", raises)
+    made = batch(*(scored(n, contact_email="p-secret") for n in range(10)))
+    prepared = sink.prepare(made)
+    assert node.bodies == []
+    (rejection,) = prepared.rejections
+    assert (rejection.position, rejection.stage) == (position(7), "opensearch")
+    assert rejection.reason == "document_unbuildable"
+    assert "RuntimeError: not … (test_opensearch.py:" in rejection.detail
+    assert prepared.write().rejections == ()
+    assert sorted(id_ for ids in node.ids for id_ in ids if id_ != position(0).shard_id) == [
+        f"t-{n:06d}" for n in range(10) if n != 7
+    ]
+    sink.close()
+
+
+def test_a_page_that_no_document_can_be_made_of_stops_no_record(
+    node: ScriptedNode, sink: OpenSearchSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = batch(scored(1), pages=(page(currency="XXX"), page(page_id="p-0002")))
+    with caplog.at_level(logging.ERROR):
+        assert sink.write(made).rejections == ()
+    assert node.ids == [["t-000001", "p-0002", position(1).shard_id]]
+    assert "Page not indexed: document_unbuildable: KeyError" in caplog.text
 
 
 def test_requests_at_once_are_bounded_and_bodies_are_too(
