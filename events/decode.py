@@ -24,15 +24,23 @@ CONTROL: Final = re.compile(r"[\x00-\x1f]")
 """What no identifier may hold; in JSON these can only be written with a backslash."""
 
 
+class Fraction(str):
+    """A number that is not whole, as its text: no value is ever a float.
+
+    A type of its own, so that it is not taken for a string of the record.
+    """
+
+    __slots__ = ()
+
+
 class _Probe(msgspec.Struct):
     schema: Any = None
     shop_id: Any = None
 
 
-# Numbers that are not whole come as text, so that none of them is ever a float.
-_STRICT: Final = msgspec.json.Decoder(StrictTransaction, float_hook=str)
-_LENIENT: Final = msgspec.json.Decoder(WireTransaction, float_hook=str)
-_PROBE: Final = msgspec.json.Decoder(_Probe, float_hook=str)
+_STRICT: Final = msgspec.json.Decoder(StrictTransaction, float_hook=Fraction)
+_LENIENT: Final = msgspec.json.Decoder(WireTransaction, float_hook=Fraction)
+_PROBE: Final = msgspec.json.Decoder(_Probe, float_hook=Fraction)
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")

@@ -1,6 +1,7 @@
 """Amounts as integers: currency exponents, and decimals read without ever being a float."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -12,8 +13,8 @@ AMOUNT_MAX: Final = 10**15
 AMOUNT_TEXT_MAX: Final = 64
 """Characters of one decimal at most; whatever is longer is out of range or too precise."""
 
-AMOUNTS_CACHED_MAX: Final = 32_768
-"""Distinct decimals remembered: a shop's price list repeats."""
+AMOUNTS_CACHED_MAX: Final = 16_384
+"""Distinct decimals remembered for each number of decimals: a shop's price list repeats."""
 
 _DECIMAL: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 
@@ -70,8 +71,8 @@ def scaled(value: object, decimals: int) -> int:
     Raises:
         AmountError: not a decimal, more precise than `decimals`, or not within AMOUNT_MAX.
     """
-    if type(value) is str:
-        return _scaled_text(value, decimals)
+    if isinstance(value, str):
+        return OF_TEXT[decimals](value)
     if type(value) is int:
         amount = value * _POWERS[decimals]
         if -AMOUNT_MAX < amount < AMOUNT_MAX:
@@ -107,7 +108,6 @@ def quantity_thousandths(value: object) -> int:
     return scaled(value, QUANTITY_DECIMALS)
 
 
-@lru_cache(maxsize=AMOUNTS_CACHED_MAX)
 def _scaled_text(text: str, decimals: int) -> int:
     if len(text) > AMOUNT_TEXT_MAX:
         raise AmountError(ParseReason.AMOUNT_OUT_OF_RANGE)
@@ -121,6 +121,21 @@ def _scaled_text(text: str, decimals: int) -> int:
         return 0
     amount = _shifted(coefficient, shift)
     return -amount if sign else amount
+
+
+def _reader(decimals: int) -> Callable[[str], int]:
+    @lru_cache(maxsize=AMOUNTS_CACHED_MAX)
+    def read(text: str) -> int:
+        return _scaled_text(text, decimals)
+
+    return read
+
+
+OF_TEXT: Final = tuple(map(_reader, range(max(_CODES_BY_EXPONENT) + 1)))
+"""By number of decimals, what reads a text as `scaled` does.
+
+A cache whose key is the text itself answers in half the time of one whose key is a pair.
+"""
 
 
 def _shifted(coefficient: int, shift: int) -> int:

@@ -15,7 +15,17 @@ from events.pseudonym import Pseudonymizer
 from events.rejection import Rejection
 from events.transaction import Transaction
 from events.unknown import UNKNOWN_BYTES_MAX
-from tests.events.example import ARRIVED_AT, FULL, KEY, PARSER, accepted, parse, record, wire
+from tests.events.example import (
+    ARRIVED_AT,
+    FULL,
+    KEY,
+    LEAST,
+    PARSER,
+    accepted,
+    parse,
+    record,
+    wire,
+)
 
 REASONS = {reason.value for reason in ParseReason}
 
@@ -165,6 +175,39 @@ def test_any_time_and_arrival(arrived_at: int | None, text: str) -> None:
 def test_the_order_of_fields_does_not_matter(order: list[str]) -> None:
     data = json.dumps({name: FULL[name] for name in order}).encode()
     assert accepted(data) == accepted(wire())
+
+
+def written_twice(order: list[str], absent: set[str], twice: str, value: str, place: int) -> bytes:
+    """The example without the fields `absent`, in `order`, and `twice` with `value` once more."""
+    pairs = [(name, json.dumps(FULL[name])) for name in order if name not in absent]
+    pairs.insert(place % (len(pairs) + 1), (twice, value))
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in pairs) + "}").encode()
+
+
+# Values of every JSON type: what a record has of strings must not hide a key that is there twice.
+@given(
+    order=st.permutations(list(FULL)),
+    absent=st.sets(st.sampled_from(sorted(set(FULL) - set(LEAST)))),
+    twice=st.sampled_from(list(LEAST)),
+    value=st.none() | st.just('"24.99"') | st.sampled_from(["24.99", "7", "null", "[]", '"7"']),
+    place=st.integers(0, 20),
+    total=st.sampled_from(['"24.99"', "24.99", "25"]),
+    limit=st.sampled_from(['"100.00"', "100.5", "100", "null"]),
+)
+def test_what_a_transaction_stands_on_is_never_there_twice(
+    order: list[str],
+    absent: set[str],
+    twice: str,
+    value: str | None,
+    place: int,
+    total: str,
+    limit: str,
+) -> None:
+    again = json.dumps(FULL[twice]) if value is None else value
+    data = written_twice(order, absent, twice, again, place)
+    data = data.replace(b'"total":"24.99"', b'"total":' + total.encode(), 1)
+    data = data.replace(b'"approval_limit":"100.00"', b'"approval_limit":' + limit.encode(), 1)
+    assert isinstance(parse(data), Rejection)
 
 
 @given(indent=st.none() | st.integers(0, 4), spaces=st.sampled_from(["", " ", "\r\n\t"]))

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from events.pseudonym import KEY_BYTES_MIN, PSEUDONYMS_CACHED_MAX, Pseudonymizer
+from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
 
 KEY = b"0123456789abcdef"
 
@@ -61,10 +61,3 @@ def test_nothing_shows_the_key() -> None:
 
 def test_half_a_character_has_a_name_too() -> None:
     assert Pseudonymizer(KEY).contact_name("\ud800").startswith("name-")
-
-
-def test_the_cache_has_a_bound() -> None:
-    names = Pseudonymizer(KEY)
-    for number in range(PSEUDONYMS_CACHED_MAX + 100):
-        names.card_token(str(number))
-    assert names._remembered.cache_info().currsize == PSEUDONYMS_CACHED_MAX
