@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Protocol
 
@@ -20,7 +20,8 @@ from events.batch import Batch
 from events.position import Position
 from events.rejection import Rejection
 from sinks.parquet import ClosedHour
-from sinks.sink import Sink, Stopped, Written
+from sinks.prepared import prepared, without
+from sinks.sink import Sink, StagedPart, Stopped, Written
 
 _log = logging.getLogger("tillwatch.commit")
 
@@ -108,16 +109,15 @@ class Committer:
 
         # 1. Every sink has durably taken everything up to the position; pages are on their way.
         self._outbox.add(batch.pages)
-        rejections = list(batch.rejections)
         if batch.records:
-            for written in self._write_all(batch):
-                rejections.extend(written.rejections)
-                self._hours.add(written.staged, cut.watermark)
+            batch, staged = self._write_everywhere(batch)
+            for part in staged:
+                self._hours.add(part, cut.watermark)
 
         # 2. Every rejection up to it is in the dead-letter queue; too many of them stop the shard.
-        self._reject_share.note(batch.records, len(rejections))
-        if rejections:
-            self._dead_letters.write_rejections(rejections)
+        self._reject_share.note(batch.records, len(batch.rejections))
+        if batch.rejections:
+            self._dead_letters.write_rejections(batch.rejections)
 
         # 3. The snapshot of the position is durable under a name that carries it.
         self._hours.close(everything=close_hours or shard_end)
@@ -138,7 +138,7 @@ class Committer:
             transactions=len(batch.scored),
             refunds=sum(1 for item in batch.scored if item.score is not None),
             pages=sum(1 for page in batch.pages if page.status == "open"),
-            rejections=Counter(f"{entry.stage}/{entry.reason}" for entry in rejections),
+            rejections=Counter(f"{entry.stage}/{entry.reason}" for entry in batch.rejections),
             repeated=cut.repeated,
             late=cut.late,
             hours_published=published,
@@ -150,14 +150,28 @@ class Committer:
             pages_waiting=len(self._outbox.waiting()),
         )
 
-    def _write_all(self, batch: Batch) -> list[Written]:
-        """Write to all sinks at a time: one waits for its service while another builds bytes.
+    def _write_everywhere(self, batch: Batch) -> tuple[Batch, list[StagedPart | None]]:
+        """Write to all sinks what all of them take; the rest is rejected, and stands in none.
+
+        What a service refuses for good is found only by asking: then the others are written again,
+        without it and over what they had.
+        """
+        while True:
+            batch, writes = prepared(self._sinks, batch, self._model_version)
+            answers = self._write_all(writes)
+            refused = [rejection for answer in answers for rejection in answer.rejections]
+            if not refused:
+                return batch, [answer.staged for answer in answers]
+            batch = without(batch, refused, self._model_version)
+
+    def _write_all(self, sends: Sequence[Callable[[], Written]]) -> list[Written]:
+        """Write to all sinks at a time: one waits for its service while another waits for its own.
 
         All of them have ended when this returns or raises. What one of them cannot do ends the
         process, so the others are told to stop waiting for theirs; it is said at once, and raised.
         """
         with ThreadPoolExecutor(len(self._sinks), thread_name_prefix="sink") as threads:
-            writes = [threads.submit(sink.write, batch) for sink in self._sinks]
+            writes = [threads.submit(send) for send in sends]
             for write in as_completed(writes):
                 self._note_failure(write, self._sinks[writes.index(write)].name)
         errors = [error for error in (write.exception() for write in writes) if error is not None]

@@ -216,12 +216,16 @@ def test_a_step_that_fails_stops_those_behind_it(broken: str, must_not_happen: s
     assert world.checkpoint is None
 
 
-def test_what_a_sink_refuses_for_good_is_a_dead_letter() -> None:
+def test_what_a_sink_refuses_for_good_is_a_dead_letter_and_nowhere_else() -> None:
     world = World()
     world.index._refused = frozenset({"t-000003"})
     run_through(world, [wire(number) for number in range(10)])
-    assert [letter.stage for letter in world.letters.rejections.values()] == ["memory"]
+    (letter,) = world.letters.rejections.values()
+    assert letter.stage == "memory"
+    assert letter.model_version
     assert "t-000003" not in world.documents()
+    assert world.row_ids() == dict.fromkeys(world.documents(), 1)
+    assert len(world.documents()) == 9
 
 
 def test_a_late_record_adds_a_file_and_rewrites_none() -> None:
