@@ -84,11 +84,6 @@ class OpenSearchSink:
         status = document.status(batch, self._clock())
         return self._prepare(partial(self._entries, batch, status), status)
 
-    def write_transactions(self, scored: Iterable[Scored]) -> Written:
-        """Index transactions alone: what was refused before, and shows nothing of a shard."""
-        prepared = self._prepare(partial(self._transactions, scored))
-        return Written((*prepared.rejections, *prepared.write().rejections))
-
     def close(self) -> None:
         """Let go of threads and connections."""
         self._threads.shutdown()
