@@ -11,8 +11,9 @@ from random import Random
 import msgspec
 
 from events.instant import HOUR, MINUTE, SECOND, Instant
-from local.sample_shops import Item, Shop, new_card
-from local.sample_trade import Day, Draft, LineDraft, Trade, draw_count, draw_reason
+from local.sample_goods import goods_worth
+from local.sample_shops import Shop, new_card
+from local.sample_trade import Day, Draft, Trade, draw_count, draw_reason
 
 KINDS = (
     "burst",
@@ -105,20 +106,19 @@ def _steal(
     day: Day,
     occurred_at: Instant,
     till: tuple[str, str],
-    target: int,
+    amounts: tuple[int, int],
 ) -> Draft:
-    """One refund of about `target` minor units, over a real receipt that fits or over none."""
+    """One refund worth about so much, for goods that were sold, with the receipt or without."""
     rng = trade.rng
-    receipt = trade.take_receipt() if rng.random() < campaign.receipts else None
-    if receipt is not None and receipt.occurred_at > occurred_at:
-        receipt = None
-    fit = 1.2 if campaign.kind == "huge_refund" else 3.0
-    if receipt is not None and not target / fit <= receipt.total <= target * fit:
-        trade.remember(receipt)
-        receipt = None
+    lines, sale = goods_worth(trade, amounts, before=occurred_at - 5 * MINUTE)
+    receipt = None
+    if sale is not None and rng.random() < campaign.receipts:
+        trade.receipts.remove(sale)
+        receipt = sale
     card = campaign.card
+    method = "CASH" if card is None else "CARD"
     if card is None and rng.random() < 0.6:  # cash as well as cards
-        card = new_card(rng)
+        method, card = ("GIFT_CARD", None) if rng.random() < 0.06 else ("CARD", new_card(rng))
     return Draft(
         shop=trade.shop,
         occurred_at=occurred_at,
@@ -126,48 +126,14 @@ def _steal(
         type="REFUND",
         register_id=till[1],
         cashier_id=till[0],
-        lines=receipt.lines if receipt else lines_worth(rng, trade.shop, target),
-        method="CARD" if card else "CASH",
+        lines=lines,
+        method=method,
         card=card,
         customer_id=receipt.customer_id if receipt else None,
         original=receipt,
         reason=draw_reason(rng),
         label=campaign.label,
     )
-
-
-def lines_worth(rng: Random, shop: Shop, target: int) -> tuple[LineDraft, ...]:
-    """One to six of the shop's articles that add up to about `target`, at its price points."""
-    if rng.random() < 0.8:  # as with customers, it is mostly one thing
-        tries = rng.choices(shop.items, cum_weights=shop.item_weights, k=12)
-        nearest = min(tries, key=lambda item: abs(item.price - target))
-        if target * 0.6 < nearest.price < target * 1.5:
-            return ((nearest, 1, nearest.price),)
-    lines: list[LineDraft] = []
-    left = target
-    while left > 0 and len(lines) < 6:  # lines of a usual receipt
-        item = _item_under(rng, shop, left)
-        # Nobody buys forty of a thing, but the last line has to make up for what is left.
-        quantity_max = 4 if len(lines) < 5 else 40
-        quantity = max(1, min(quantity_max, left // item.price))
-        lines.append((item, quantity, item.price))
-        left -= quantity * item.price
-        if left < target * 0.1:
-            break
-    return tuple(lines)
-
-
-def _item_under(rng: Random, shop: Shop, price_max: int) -> Item:
-    """An article that costs `price_max` or less, dear ones first; the cheapest if none does."""
-    tries = rng.choices(shop.items, cum_weights=shop.item_weights, k=8)
-    fitting = [item for item in tries if item.price <= price_max]
-    if fitting:
-        return max(fitting, key=_price)
-    return min(tries, key=_price)
-
-
-def _price(item: Item) -> int:
-    return item.price
 
 
 def _till(campaign: Campaign, trade: Trade, day: Day, hour: int) -> tuple[str, str]:
@@ -181,16 +147,20 @@ def _till(campaign: Campaign, trade: Trade, day: Day, hour: int) -> tuple[str, s
     return day.cashier(trade.rng, hour)
 
 
-def _usual(trade: Trade, greed: float) -> int:
-    return max(100, int(trade.shop.typical_basket * greed * trade.rng.lognormvariate(0.4, 0.5)))
+def _usual(trade: Trade, greed: float) -> tuple[int, int]:
+    """About what a usual refund is worth, as least and most."""
+    target = max(100.0, trade.shop.typical_basket * greed * trade.rng.lognormvariate(0.4, 0.5))
+    return int(target / 1.25), int(target * 1.25)
 
 
-def _at_random_hours(campaign: Campaign, trade: Trade, day: Day, targets: list[int]) -> list[Draft]:
+def _at_random_hours(
+    campaign: Campaign, trade: Trade, day: Day, amounts: list[tuple[int, int]]
+) -> list[Draft]:
     drafts = []
-    for target in targets:
+    for wanted in amounts:
         hour = day.staffed_hour(trade.rng)
         till = _till(campaign, trade, day, hour)
-        drafts.append(_steal(campaign, trade, day, day.moment(trade.rng, hour), till, target))
+        drafts.append(_steal(campaign, trade, day, day.moment(trade.rng, hour), till, wanted))
     return drafts
 
 
@@ -234,12 +204,14 @@ def _cashier_drip(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
 
 def _huge_refund(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """One refund far larger than any of the shop's."""
-    dearest = max(item.price for item in trade.shop.items)
+    shop, greed = trade.shop, max(campaign.greed, 1.0)
+    dearest = max(item.price for item in shop.items)
     target = max(
-        int(trade.shop.typical_basket * 25 * campaign.greed),
-        int(dearest * trade.rng.uniform(2, 4) * campaign.greed),
+        int(shop.typical_basket * 25 * campaign.greed),
+        int(shop.typical_return * 16 * greed),
+        int(dearest * trade.rng.uniform(2, 4) * greed),
     )
-    return _at_random_hours(campaign, trade, day, [target])
+    return _at_random_hours(campaign, trade, day, [(int(target * 0.9), int(target * 1.2))])
 
 
 def _same_card(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
@@ -271,31 +243,10 @@ def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
 
 def _under_limit(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """Refunds that nobody else has to approve, only just."""
-    rng = trade.rng
     limit = trade.shop.approval_limit or 0
-    drafts = []
-    for draft in _at_random_hours(
-        campaign, trade, day, [limit] * max(1, round(rng.randint(6, 14) / campaign.days))
-    ):
-        draft.lines = _lines_of(rng, trade.shop, int(limit * rng.uniform(0.86, 0.999)))
-        if draft.original is not None and draft.original.total < draft.total:
-            draft.original = draft.customer_id = None  # no receipt is good for more than its sale
-        drafts.append(draft)
-    return drafts
-
-
-def _lines_of(rng: Random, shop: Shop, total: int) -> tuple[LineDraft, ...]:
-    """Articles that add up to exactly `total`: the price of the last one is cut by hand."""
-    item = _item_under(rng, shop, total)
-    rest = total - item.price
-    if rest <= 0:
-        return ((item, 1, total),)
-    other = min(
-        (candidate for candidate in shop.items if candidate.price >= rest),
-        key=_price,
-        default=shop.items[0],
-    )
-    return ((item, 1, item.price), (other, 1, rest))
+    count = max(1, round(trade.rng.randint(6, 14) / campaign.days))
+    amounts = (int(limit * 0.86), int(limit * 0.999))
+    return _at_random_hours(campaign, trade, day, [amounts] * count)
 
 
 def _creeping_rate(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:

@@ -45,14 +45,17 @@ class Occasion(msgspec.Struct, frozen=True):
         return here and self.first_day <= number < self.first_day + self.days
 
 
-def plan_occasions(rng: Random, shops: list[Shop], days: int) -> list[Occasion]:
-    """Occasions of every kind over the whole stream, chain-wide ones about once in four weeks."""
+def plan_occasions(rng: Random, shops: list[Shop], days: int, often: float = 1.0) -> list[Occasion]:
+    """Occasions of every kind over the whole stream, chain-wide ones about once in four weeks.
+
+    `often` is how many there are of them, against the usual.
+    """
     occasions = []
     for kind in KINDS:
         if kind in _CHAIN_WIDE:
-            count = draw_count(rng, days / 28)
+            count = draw_count(rng, often * days / 28)
         else:
-            count = draw_count(rng, _PER_SHOP_WEEK[kind] * len(shops) * days / 7)
+            count = draw_count(rng, often * _PER_SHOP_WEEK[kind] * len(shops) * days / 7)
         for _ in range(count):
             first = rng.randrange(days)
             occasions.append(

@@ -26,11 +26,21 @@ _CATEGORIES = {
 }
 
 _SHAPES = (
-    # opens, closes (Monday to Saturday), Sunday's hours or None, sales by hour from opening, by day
+    # opens, closes, Sunday's hours or None, sales by hour from opening, by day (0: closed)
     (9, 18, (11, 16), (3, 5, 7, 9, 9, 8, 7, 6, 4), (0.8, 0.8, 0.9, 1.0, 1.2, 1.6, 0.7)),
     (8, 19, None, (3, 3, 4, 7, 12, 12, 7, 4, 6, 7, 4), (1.1, 1.1, 1.1, 1.1, 1.1, 0.5, 0.0)),
     (10, 22, (10, 20), (2, 3, 5, 6, 6, 6, 7, 8, 9, 9, 7, 4), (0.8, 0.8, 0.9, 1.0, 1.2, 1.5, 1.2)),
     (7, 21, (9, 18), (5, 7, 5, 5, 6, 6, 5, 5, 6, 8, 9, 9, 6, 4), (1, 0.9, 0.9, 1, 1.2, 1.2, 0.8)),
+    # At a station: two rushes, hardly a weekend.
+    (
+        6,
+        22,
+        (8, 21),
+        (8, 12, 11, 6, 4, 4, 6, 6, 4, 4, 6, 11, 12, 8, 5, 3),
+        (1.2, 1.1, 1.1, 1.1, 1.3, 0.7, 0.5),
+    ),
+    # An outlet out of town: closed on Mondays, lives on weekends.
+    (11, 20, (11, 19), (4, 6, 8, 10, 10, 9, 8, 6, 3), (0.0, 0.4, 0.4, 0.5, 1.0, 2.2, 1.9)),
 )
 
 _ZONES = ("Europe/London", "Europe/London", "Europe/London", "Europe/Dublin", "Europe/Berlin")
@@ -57,8 +67,9 @@ class Shop(msgspec.Struct, frozen=True):
     """What one shop is like; nothing here changes while the stream runs.
 
     `hours` holds (opens, closes) by weekday from Monday, None when closed; `weights` the share of
-    each hour of the day; `weekdays` how a day compares with the average one; `opens_on` the day of
-    the stream on which the shop first trades.
+    each hour of the day; `weekdays` how a day compares with the average one; `trend` what a day
+    adds, and `swell`, `swell_days`, `swell_phase` how business comes and goes; `opens_on` the
+    day of the stream on which the shop first trades.
     """
 
     shop_id: str
@@ -70,6 +81,9 @@ class Shop(msgspec.Struct, frozen=True):
     weights: tuple[float, ...]
     weekdays: tuple[float, ...]
     trend: float
+    swell: float
+    swell_days: float
+    swell_phase: float
     cashiers: tuple[str, ...]
     registers: int
     approval_limit: int | None
@@ -81,16 +95,20 @@ class Shop(msgspec.Struct, frozen=True):
     item_weights: tuple[float, ...]
     regulars: tuple[Customer, ...]
 
+    def season(self, number: int) -> float:
+        """How the day `number` compares with the average one, weekdays aside."""
+        wave = math.sin(2 * math.pi * (number / self.swell_days + self.swell_phase))
+        return (1 + self.trend) ** number * (1 + self.swell * wave)
+
     @property
     def typical_basket(self) -> int:
-        """The weighted middle of the shop's prices, minor units: what a usual refund is about."""
-        by_price = sorted(zip(self.items, _shares(self.item_weights), strict=True), key=_price)
-        reached = 0.0
-        for item, share in by_price:
-            reached += share
-            if reached >= self.item_weights[-1] / 2:
-                return item.price
-        return self.items[-1].price
+        """The weighted middle of the shop's prices, minor units: what a usual sale is about."""
+        return _middle(self.items, self.item_weights, returns=False)
+
+    @property
+    def typical_return(self) -> int:
+        """The same of what is brought back: dearer things than what is sold."""
+        return _middle(self.items, self.item_weights, returns=True)
 
 
 def make_shops(rng: Random, count: int, days: int) -> list[Shop]:
@@ -138,6 +156,7 @@ def _make_shop(rng: Random, number: int, catalogue: list[Item], days: int) -> Sh
         weights[hour] = weight * rng.uniform(0.8, 1.25)
     items = rng.sample(catalogue, rng.randint(60, 200))
     zone = rng.choice(_ZONES)
+    limit = rng.choice(APPROVAL_LIMITS)
     average = sum(weekdays) / len(weekdays)
     regulars = min(REGULARS_MAX, max(60, int(sales_per_day * 8)))
     return Shop(
@@ -146,21 +165,34 @@ def _make_shop(rng: Random, number: int, catalogue: list[Item], days: int) -> Sh
         currency="GBP" if zone == "Europe/London" else "EUR",
         sales_per_day=sales_per_day,
         opens_on=rng.randint(days // 4, days // 2) if rng.random() < 1 / 15 else 0,
-        hours=(*((opens, closes),) * 6, sunday),
+        hours=(*((opens, closes) if factor else None for factor in weekdays[:6]), sunday),
         weights=tuple(weights),
         weekdays=tuple(factor / average for factor in weekdays),
         trend=rng.uniform(-0.003, 0.003),
+        swell=rng.uniform(0.0, 0.25),
+        swell_days=rng.uniform(18, 70),
+        swell_phase=rng.random(),
         cashiers=tuple(f"c-{n}" for n in rng.sample(range(10, 100), _staff(sales_per_day))),
         registers=max(1, min(6, round(sales_per_day / 120))),
-        approval_limit=rng.choice(APPROVAL_LIMITS),
+        approval_limit=limit,
         refund_share=min(0.08, max(0.02, rng.lognormvariate(math.log(0.038), 0.3))),
         no_receipt_share=rng.uniform(0.06, 0.2),
         wholesale=rng.random() < 0.2,  # one shop in five sells wholesale
         books_online_returns=rng.random() < 0.15,
         items=tuple(items),
-        item_weights=tuple(accumulate(rng.lognormvariate(0.0, 0.8) for _ in items)),
+        item_weights=tuple(accumulate(_popularity(rng, items, limit))),
         regulars=tuple(_make_customer(rng) for _ in range(regulars)),
     )
+
+
+def _popularity(rng: Random, items: list[Item], limit: int | None) -> list[float]:
+    """The weight of each article; one shop in four sells best what costs just under its limit."""
+    weights = [rng.lognormvariate(0.0, 0.8) for _ in items]
+    if rng.random() < 0.25 and limit is not None:
+        under = [place for place, item in enumerate(items) if 0.88 * limit <= item.price < limit]
+        for place in under[:3]:
+            weights[place] = sum(weights) * rng.uniform(0.02, 0.06)
+    return weights
 
 
 def _staff(sales_per_day: float) -> int:
@@ -169,13 +201,19 @@ def _staff(sales_per_day: float) -> int:
 
 def _make_customer(rng: Random) -> Customer:
     customer_id = f"u-{rng.randrange(10_000, 1_000_000)}" if rng.random() < 0.6 else None
-    returns = 6.0 if rng.random() < 0.02 else 0.9  # some simply return a lot
+    draw = rng.random()  # some simply return a lot, a few most of what they buy
+    returns = 12.0 if draw < 0.003 else 6.0 if draw < 0.02 else 0.9
     return Customer(card=new_card(rng), customer_id=customer_id, returns=returns)
 
 
-def _shares(cumulative: tuple[float, ...]) -> list[float]:
-    return [after - before for before, after in zip((0.0, *cumulative), cumulative, strict=False)]
-
-
-def _price(pair: tuple[Item, float]) -> int:
-    return pair[0].price
+def _middle(items: tuple[Item, ...], cumulative: tuple[float, ...], *, returns: bool) -> int:
+    shares = [after - before for before, after in zip((0.0, *cumulative), cumulative, strict=False)]
+    weighted = sorted(
+        (item.price, share * (item.returns if returns else 1.0))
+        for item, share in zip(items, shares, strict=True)
+    )
+    half = sum(weight for _, weight in weighted) / 2
+    reached = accumulate(weight for _, weight in weighted)
+    return next(
+        price for (price, _), so_far in zip(weighted, reached, strict=True) if so_far >= half
+    )

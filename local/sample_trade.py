@@ -51,7 +51,7 @@ class Draft(msgspec.Struct, gc=False):
     @property
     def total(self) -> int:
         """What was paid or paid back, minor units."""
-        return sum(quantity * price for _, quantity, price in self.lines)
+        return worth(self.lines)
 
 
 class Mood(msgspec.Struct):
@@ -77,8 +77,12 @@ class Day(msgspec.Struct):
     on_shift: list[list[tuple[str, str]]]
 
     def moment(self, rng: Random, hour: int) -> Instant:
-        """A moment within that hour of the shop's own clock, to the millisecond."""
-        return self.midnight + hour * HOUR + int(rng.random() * 3_600_000) * _MILLISECOND
+        """A moment in that hour of the shop's own clock, or just after closing: milliseconds."""
+        moment = self.midnight + hour * HOUR + int(rng.random() * 3_600_000) * _MILLISECOND
+        if hour == self.closes - 1 and rng.random() < 0.02:  # the last customers in the queue
+            moment = self.midnight + self.closes * HOUR
+            moment += int(rng.random() ** 2 * 900_000) * _MILLISECOND
+        return moment
 
     def staffed_hour(self, rng: Random) -> int:
         """An hour that the shop is open, busy hours more often."""
@@ -145,7 +149,7 @@ class Trade:
     def sales(self, day: Day, mood: Mood) -> list[Draft]:
         """That day's sales and voids, in no order of time; notes what of them will come back."""
         shop, rng = self.shop, self.rng
-        expected = shop.sales_per_day * mood.sales * (1 + shop.trend) ** day.number
+        expected = shop.sales_per_day * mood.sales * shop.season(day.number)
         expected *= shop.weekdays[day.weekday] * rng.lognormvariate(0, 0.1)
         drafts = []
         for hour in rng.choices(range(24), day.weights, k=draw_count(rng, expected)):
@@ -234,13 +238,12 @@ class Trade:
         rng = self.rng
         cashier, register = day.cashier(rng, hour)
         occurred_at = max(occurred_at, sale.occurred_at + 5 * MINUTE)
-        lines = sale.lines
-        if len(lines) > 1 and rng.random() < 0.6:  # most keep something
-            lines = tuple(rng.sample(lines, rng.randint(1, len(lines) - 1)))
+        lines = part_of(rng, sale.lines)
         has_receipt = rng.random() >= self.shop.no_receipt_share
         method, card = sale.method, sale.card
-        if not has_receipt and rng.random() < 0.5:  # the till cannot know how it was paid
-            method, card = "CASH", None
+        # Without a receipt the till cannot know how it was paid; with one it may be asked to.
+        if rng.random() < (0.08 if has_receipt else 0.5):
+            method, card = ("CASH", None) if rng.random() < 0.7 else ("CARD", new_card(rng))
         return Draft(
             shop=self.shop,
             occurred_at=occurred_at,
@@ -300,6 +303,18 @@ def draw_count(rng: Random, expected: float) -> int:
         count += 1
         reached += rng.expovariate(1.0)
     return max(count, 0)
+
+
+def part_of(rng: Random, lines: tuple[LineDraft, ...]) -> tuple[LineDraft, ...]:
+    """What is brought back of a purchase: most keep something of several things."""
+    if len(lines) > 1 and rng.random() < 0.6:
+        return tuple(rng.sample(lines, rng.randint(1, len(lines) - 1)))
+    return lines
+
+
+def worth(lines: tuple[LineDraft, ...]) -> int:
+    """What `lines` add up to, minor units."""
+    return sum(quantity * price for _, quantity, price in lines)
 
 
 def draw_reason(rng: Random) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from random import Random
@@ -10,7 +10,7 @@ from random import Random
 import click
 import msgspec
 
-from events.instant import DAY, Instant, to_datetime, to_iso
+from events.instant import DAY, Instant, from_datetime, to_datetime, to_iso
 from local.jsonl import open_jsonl
 from local.sample_incidents import Campaign, campaign_day, plan_campaigns
 from local.sample_occasions import (
@@ -57,19 +57,21 @@ def sample_stream(
     start: Instant = START,
     warm_up_days: int | None = None,
     campaigns_per_shop_week: float = CAMPAIGNS_PER_SHOP_WEEK,
+    occasions_often: float = 1.0,
     bare: bool = False,
 ) -> Iterator[Sample]:
     """Samples of `days` days from the UTC midnight of `start`, in order of arrival.
 
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
-    are 14 or half the stream, whichever is less. `bare` leaves out cashier, customer, card, receipt
-    and limit. A day is made at a time, so memory does not grow with `days`.
+    are 14 or half the stream, whichever is less. `occasions_often` scales how often something
+    happens that only looks odd. `bare` leaves out cashier, customer, card, receipt and limit. A day
+    is made at a time, so memory does not grow with `days`.
     """
     start -= start % DAY
     if warm_up_days is None:
         warm_up_days = min(WARM_UP_DAYS_MAX, days // 2)
     chain = make_shops(Random(f"{seed} shops"), shops, days)
-    occasions = plan_occasions(Random(f"{seed} occasions"), chain, days)
+    occasions = plan_occasions(Random(f"{seed} occasions"), chain, days, occasions_often)
     campaigns = plan_campaigns(
         Random(f"{seed} campaigns"), chain, days, warm_up_days, campaigns_per_shop_week
     )
@@ -187,6 +189,14 @@ def _occurred_at(draft: Draft) -> Instant:
     show_default=True,
     help="Incidents of fraud; 0 gives a stream without.",
 )
+@click.option(
+    "--occasions-often",
+    type=click.FloatRange(0, 20),
+    default=1.0,
+    show_default=True,
+    help="How often something happens that only looks odd, against the usual.",
+)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="The first day; 2026-01-05.")
 @click.option("--bare", is_flag=True, help="Without cashier, customer, card, receipt and limit.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="JSONL, .gz or not.")
 @click.option("--labels", type=click.Path(path_type=Path), help="JSONL of the thieves' refunds.")
@@ -196,13 +206,21 @@ def samples(
     shops: int,
     days: int,
     campaigns_per_shop_week: float,
+    occasions_often: float,
+    start: datetime | None,
     bare: bool,
     output: Path,
     labels: Path | None,
 ) -> None:
     """Write a stream of made-up shops, thieves included, as wire JSONL in order of arrival."""
     stream = sample_stream(
-        seed, shops=shops, days=days, campaigns_per_shop_week=campaigns_per_shop_week, bare=bare
+        seed,
+        shops=shops,
+        days=days,
+        start=START if start is None else from_datetime(start.replace(tzinfo=UTC)),
+        campaigns_per_shop_week=campaigns_per_shop_week,
+        occasions_often=occasions_often,
+        bare=bare,
     )
     written = labelled = 0
     with ExitStack() as files:

@@ -192,7 +192,8 @@ def test_thieves_pay_out_in_cash_and_on_cards_over_receipts_and_none(
     stolen: dict[str, Parsed],
 ) -> None:
     refunds = [t for taken in stolen.values() for _, t in taken]
-    assert {t.payment_method for t in refunds} == {"CARD", "CASH"}
+    assert {t.payment_method for t in refunds} <= {"CARD", "CASH", "GIFT_CARD"}
+    assert {t.payment_method for t in refunds} >= {"CARD", "CASH"}
     with_receipt = sum(t.original_transaction_id is not None for t in refunds)
     assert 0.1 < with_receipt / len(refunds) < 0.8
 
