@@ -70,13 +70,13 @@ class Children:
         self._listening_since = clock()
         self._decoder = msgspec.msgpack.Decoder(Report)
 
-    def daemon_started(self, pid: int) -> None:
-        """From now on the children are those of the daemon `pid`, which leads a session."""
+    def follow(self, daemon: int | None) -> None:
+        """From now on children are those of this daemon, which leads a session; None: it ended."""
         with self._lock:
             for child in self._known.values():
                 self._fold(child)
             self._known = {}
-            self._session = pid
+            self._session = daemon
 
     def receive(self, data: bytes) -> None:
         """Take in one datagram; what is no report, or not of a child of ours, is passed over."""

@@ -115,10 +115,13 @@ class DatagramHandler(logging.Handler):
         super().close()
 
 
-def configure(level: str, **context: Any) -> JsonFormatter:
-    """Log this process as JSON lines: to its supervisor where there is one, else to stderr."""
+def configure(level: str, stream: Any = None, **context: Any) -> JsonFormatter:
+    """Log this process as JSON lines: to its supervisor where there is one, else to `stream`.
+
+    Without either, lines go to standard error, and wait for whoever reads it.
+    """
     path = os.environ.get(SOCKET_VARIABLE)
-    handler = DatagramHandler(path) if path else logging.StreamHandler(sys.stderr)
+    handler = DatagramHandler(path) if path else logging.StreamHandler(stream or sys.stderr)
     formatter = JsonFormatter(**context)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -4,14 +4,21 @@ import logging
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 
+from consumer.children import Children
 from consumer.daemon import JavaMissingError, prepare
+from consumer.health import Health, HealthError
+from consumer.heartbeat import Bounds
+from consumer.log_writer import Descriptor, LogWriter
 from consumer.logs import configure
-from consumer.settings import SettingsError, load
+from consumer.metrics import Metrics
+from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
+from consumer.vitals import Vitals
 
 
 @click.command()
@@ -19,20 +26,34 @@ def run() -> None:
     """Consume the stream until told to stop (SIGTERM or Ctrl-C), last checkpoints first."""
     try:
         settings = load()
-        configure(settings.log_level)
-        # A short path without spaces: KCL splits its program's name at spaces, and a socket's
-        # path has a bound of about 100 characters.
-        with tempfile.TemporaryDirectory(prefix="tillwatch-") as directory:
-            supervisor = Supervisor(
-                prepare(settings, Path(directory)),
-                Path(directory),
-                restarts_max=settings.worker_restarts_max,
-                shutdown_seconds_max=settings.shutdown_seconds_max,
-            )
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: supervisor.request_stop())
-            status = supervisor.run()
-    except (SettingsError, JavaMissingError) as error:
+        with LogWriter(Descriptor(sys.stderr.fileno())) as log:
+            configure(settings.log_level, log)
+            # A short path without spaces: KCL splits its program's name at spaces, and a socket's
+            # path has a bound of about 100 characters.
+            with tempfile.TemporaryDirectory(prefix="tillwatch-") as directory:
+                status = _work(settings, Path(directory), log)
+            logging.getLogger("tillwatch.run").info("ended", extra={"status": status})
+    except (SettingsError, JavaMissingError, HealthError) as error:
         raise click.ClickException(str(error)) from error
-    logging.getLogger("tillwatch.run").info("ended", extra={"status": status})
     sys.exit(status)
+
+
+def _work(settings: Settings, directory: Path, log: LogWriter) -> int:
+    """Supervise a daemon, with metrics and health beside it; the exit status."""
+    bounds = Bounds(settings.heartbeat_seconds_max, settings.stalled_seconds_max)
+    children = Children(bounds)
+    vitals = Vitals(bounds, time.monotonic)
+    supervisor = Supervisor(
+        prepare(settings, directory),
+        directory,
+        restarts_max=settings.worker_restarts_max,
+        shutdown_seconds_max=settings.shutdown_seconds_max,
+        out=log,
+        children=children,
+        vitals=vitals,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.request_stop())
+    metrics = Metrics(children, vitals, lambda: log.dropped)
+    with Health(settings.metrics_host, settings.metrics_port, children, vitals, metrics):
+        return supervisor.run()

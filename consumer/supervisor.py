@@ -1,22 +1,19 @@
-"""Keeps the KCL daemon running: starts it, relays its logs, restarts it, ends it in good order."""
+"""Keeps the KCL daemon running: starts it, watches its children, restarts it, ends it well."""
 
-import json
 import logging
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
-from consumer.logs import LINE_BYTES_MAX, SOCKET_VARIABLE
+from consumer.children import Children, Ill, session
+from consumer.relay import RELAY_SECONDS_MAX, Out, Relay
+from consumer.vitals import Vitals
 
 _log = logging.getLogger("tillwatch.supervisor")
 _BACKOFF_SECONDS_MAX = 30.0
@@ -24,12 +21,18 @@ _DOUBLINGS_MAX = 10
 HEALTHY_SECONDS = 180.0
 """A daemon that ran for so long had started well; the count of failed starts begins anew."""
 _POLL_SECONDS = 0.2
-_RELAY_SECONDS_MAX = 10.0
-"""How long the end waits for the last log lines to be written out."""
+LAST_WORDS_SECONDS_MAX = 15.0
+"""How long the other children have for a last checkpoint when one of them is replaced."""
 
 
 class Supervisor:
-    """One worker: a daemon with its children, for as long as it is wanted."""
+    """One worker: a daemon with its children, for as long as it is wanted.
+
+    The daemon does not notice a child that dies while it is idle, nor one that hangs. So children
+    report here too (consumer/telemetry.py), and one that is ill is replaced: it is killed, the
+    others make their last checkpoints, and the daemon, which would wait for the dead one, is
+    started anew.
+    """
 
     def __init__(
         self,
@@ -38,16 +41,18 @@ class Supervisor:
         *,
         restarts_max: int,
         shutdown_seconds_max: float,
-        out: IO[str] = sys.stderr,
+        out: Out,
+        children: Children,
+        vitals: Vitals,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._command = command
-        self._directory = directory
+        self._relay = Relay(directory, out, children.receive)
         self._restarts_max = restarts_max
         self._shutdown_seconds_max = shutdown_seconds_max
-        self._out = out
-        self._out_lock = threading.Lock()
+        self._children = children
+        self._vitals = vitals
         self._clock = clock
         self._jitter = jitter
         # Not an Event: its set() takes a lock, which the thread that a signal interrupts may hold.
@@ -56,22 +61,12 @@ class Supervisor:
     def request_stop(self) -> None:
         """End the worker in good order: last checkpoints first. Safe in a signal handler."""
         self._stop = True
+        self._vitals.stopping = True
 
     def run(self) -> int:
         """Run until stopped (0) or until the daemon failed too often in a row (1)."""
-        log_socket = self._open_log_socket()
-        relay = threading.Thread(target=self._relay_children, args=(log_socket,), daemon=True)
-        relay.start()
-        try:
+        with self._relay:
             return self._run()
-        finally:
-            # An empty datagram behind all others: what children said last is still written out.
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
-                sender.settimeout(_RELAY_SECONDS_MAX)
-                sender.sendto(b"", str(self._socket_path))
-            relay.join(timeout=_RELAY_SECONDS_MAX)
-            log_socket.close()
-            self._socket_path.unlink()
 
     def _run(self) -> int:
         failures = 0
@@ -100,14 +95,18 @@ class Supervisor:
                 pause,
                 extra={"failures": failures},
             )
-            self._wait(pause)
+            self._wait(pause, lambda: self._stop)
         return 0
 
-    def _wait(self, seconds: float) -> None:
-        """Wait so long, or until a stop is asked for."""
-        while seconds > 0 and not self._stop:
+    def _wait(self, seconds: float, over: Callable[[], object]) -> bool:
+        """Wait so long, or until `over` is; whether it is."""
+        while not over():
+            self._vitals.turn()
+            if seconds <= 0:
+                return False
             time.sleep(min(seconds, _POLL_SECONDS))
             seconds -= _POLL_SECONDS
+        return True
 
     def _run_daemon(self) -> int:
         """Run the daemon once, to its end; it and its children are gone when this returns."""
@@ -116,32 +115,44 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # A session of its own: a terminal's Ctrl-C reaches the supervisor alone.
+            # A session of its own: a terminal's Ctrl-C reaches the supervisor alone, and what is
+            # in the session is the daemon's.
             start_new_session=True,
-            env=os.environ | {SOCKET_VARIABLE: str(self._socket_path)},
+            env=os.environ | self._relay.environment,
         )
         _log.info("started the KCL daemon", extra={"daemon_pid": process.pid})
-        relay = threading.Thread(target=self._relay_daemon, args=(process.stdout,), daemon=True)
-        relay.start()
+        self._children.follow(process.pid)
+        self._vitals.daemon_started(process.pid)
+        assert process.stdout is not None  # noqa: S101 -- it was asked for
+        relay = self._relay.daemon(process.stdout)
         try:
-            while process.poll() is None and not self._stop:
-                self._wait(_POLL_SECONDS)
-            if process.poll() is None:
-                self._end(process)
+            self._watch(process)
             return process.wait()
         finally:
             # Children whose daemon died read the end of their input and leave; none may linger.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            relay.join(timeout=_RELAY_SECONDS_MAX)
+            self._vitals.daemon_ended()
+            self._children.follow(None)
+            relay.join(timeout=RELAY_SECONDS_MAX)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when the daemon has ended, by itself or because it had to."""
+        while not self._stop:
+            if self._wait(_POLL_SECONDS, lambda: process.poll() is not None or self._stop):
+                break
+            ill = self._children.ill()
+            if ill is not None:
+                self._replace(process, ill)
+                return
+        if process.poll() is None:
+            self._end(process)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _log.info("stopping: waiting for the last checkpoints")
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=self._shutdown_seconds_max)
-        except subprocess.TimeoutExpired:
+        if not self._wait(self._shutdown_seconds_max, lambda: process.poll() is not None):
             _log.warning(
                 "the daemon did not end within %.0f s and is killed; the next start redoes what "
                 "was not checkpointed",
@@ -149,65 +160,24 @@ class Supervisor:
             )
             process.kill()
 
-    # -- logs -------------------------------------------------------------------------------------
-
-    @property
-    def _socket_path(self) -> Path:
-        return self._directory / "log"
-
-    def _open_log_socket(self) -> socket.socket:
-        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        receiver.bind(str(self._socket_path))
-        return receiver
-
-    def _relay_children(self, receiver: socket.socket) -> None:
-        """Write out what children send, whole JSON lines, until an empty one."""
-        while line := receiver.recv(LINE_BYTES_MAX):
-            self._write(line.decode(errors="replace"))
-
-    def _relay_daemon(self, stream: IO[bytes]) -> None:
-        """Turn the daemon's lines into JSON with their own level and shard."""
-        with stream:
-            for raw in _lines(stream):
-                text = raw.decode(errors="replace").rstrip()
-                if text:
-                    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                    self._write(json.dumps({"time": now} | daemon_line(text), ensure_ascii=False))
-
-    def _write(self, line: str) -> None:
-        # Where nobody reads the log any more the worker goes on: the pipes behind it must not fill.
-        with self._out_lock, suppress(OSError, ValueError):
-            self._out.write(line + "\n")
-            self._out.flush()
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines of `stream`, of each the first `LINE_BYTES_MAX` bytes."""
-    while line := stream.readline(LINE_BYTES_MAX):
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = stream.readline(LINE_BYTES_MAX)
-        yield line
-
-
-_DAEMON_FIELDS = 4
-_DAEMON_LEVELS = {
-    "ERROR": "ERROR",
-    "WARN": "WARNING",
-    "INFO": "INFO",
-    "DEBUG": "DEBUG",
-    "TRACE": "DEBUG",
-}
-
-
-def daemon_line(text: str) -> dict[str, str]:
-    """One line of the daemon's log, laid out by properties/logback.xml, as JSON fields."""
-    fields = text.split("\t", _DAEMON_FIELDS - 1)
-    if len(fields) < _DAEMON_FIELDS or fields[0] not in _DAEMON_LEVELS:
-        # Not the logger's: the JVM itself, or a stack trace that escaped it.
-        return {"level": "WARNING", "logger": "kcl", "message": text}
-    level, logger, shard, message = fields
-    line = {"level": _DAEMON_LEVELS[level], "logger": f"kcl.{logger}"}
-    if shard:
-        line["shard_id"] = shard
-    return line | {"message": message}
+    def _replace(self, process: subprocess.Popen[bytes], ill: Ill) -> None:
+        """End the ill child, and the daemon behind it; the others' work is checkpointed first."""
+        _log.warning(
+            "the child of %s %s; it is replaced: the daemon is started anew, and the shard goes "
+            "on from its last checkpoint",
+            ill.shard_id,
+            ill.what,
+            extra={"shard_id": ill.shard_id, "child_pid": ill.pid, "cause": ill.cause},
+        )
+        self._vitals.replaced[ill.cause] += 1
+        if session(ill.pid) == process.pid:  # a process id may have found another owner
+            with suppress(ProcessLookupError):
+                os.kill(ill.pid, signal.SIGKILL)
+        self._children.forget(ill.pid)
+        process.send_signal(signal.SIGTERM)
+        # The daemon itself would wait for the dead child, as long as shutdownGraceMillis.
+        self._wait(
+            LAST_WORDS_SECONDS_MAX,
+            lambda: process.poll() is not None or not self._children.living(),
+        )
+        process.kill()

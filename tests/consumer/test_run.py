@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -71,11 +73,48 @@ def test_it_runs_the_daemon_until_it_is_told_to_stop(
     assert out == ""
     lines += [json.loads(line) for line in err.splitlines()]
     messages = [line["message"] for line in lines]
-    assert messages[0] == "started the KCL daemon"
+    assert messages[:2] == ["metrics and health are served", "started the KCL daemon"]
+    assert lines[0]["host"] == "127.0.0.1"
     assert "ended by SIGTERM" in messages
     assert messages[-1] == "ended"
     assert lines[-1]["status"] == 0
     assert [file.name for file in tmp_path.iterdir()] == ["java"], "it left a folder behind"
+
+
+def test_it_serves_metrics_and_health_where_its_log_says(environment: dict[str, str]) -> None:
+    with command(environment) as process:
+        try:
+            assert process.stderr is not None
+            served = json.loads(process.stderr.readline())
+            while json.loads(process.stderr.readline())["logger"] != "kcl.daemon":
+                pass
+            connection = HTTPConnection("127.0.0.1", served["port"], timeout=DEADLINE_SECONDS)
+            answers = {}
+            for path in ("/healthz", "/readyz", "/metrics"):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                answers[path] = (answer.status, answer.read().decode())
+                connection.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE_SECONDS)
+    assert answers["/healthz"][0] == 200
+    # The daemon is up, and has no shard: this one never will.
+    status, body = answers["/readyz"]
+    assert status == 503
+    assert json.loads(body)["why"] == ["no shard yet"]
+    assert "tillwatch_daemon_up 1.0" in answers["/metrics"][1].splitlines()
+
+
+def test_a_port_that_is_taken_is_said_in_plain_words(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environment["TILLWATCH_METRICS_PORT"] = str(taken.getsockname()[1])
+        with command(environment) as process:
+            _, err = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 1
+    assert "TILLWATCH_METRICS_PORT" in err
+    assert "Traceback" not in err
+    assert "started" not in err
 
 
 def test_bad_settings_are_said_in_plain_words_and_nothing_is_started(

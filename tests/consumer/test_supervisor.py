@@ -18,8 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
+from consumer.children import Children
+from consumer.heartbeat import Bounds
+from consumer.log_writer import LogWriter
 from consumer.logs import LINE_BYTES_MAX, SOCKET_VARIABLE
-from consumer.supervisor import HEALTHY_SECONDS, Supervisor, daemon_line
+from consumer.relay import daemon_line
+from consumer.supervisor import HEALTHY_SECONDS, Supervisor
+from consumer.vitals import Vitals
 from tests.consumer.daemon_program import program
 
 DEADLINE_SECONDS = 60
@@ -33,6 +38,18 @@ class Out(io.StringIO):
 
     def find(self, message: str) -> dict[str, Any] | None:
         return next((line for line in self.lines() if line["message"] == message), None)
+
+
+def make(command: list[str], directory: Path, out: LogWriter, **more: Any) -> Supervisor:
+    bounds = Bounds(heartbeat_seconds_max=5, stalled_seconds_max=DEADLINE_SECONDS)
+    return Supervisor(
+        command,
+        directory,
+        out=out,
+        children=Children(bounds),
+        vitals=Vitals(bounds, time.monotonic),
+        **more,
+    )
 
 
 class Bench:
@@ -51,12 +68,13 @@ class Bench:
         self.out = Out()
         self.status: int | None = None
         self.directory = directory
-        self.supervisor = Supervisor(
+        self.log = LogWriter(self.out)
+        self.supervisor = make(
             program(directory, body),
             directory,
+            self.log,
             restarts_max=restarts_max,
             shutdown_seconds_max=shutdown_seconds_max,
-            out=self.out,
             clock=clock,
             jitter=jitter,
         )
@@ -79,6 +97,7 @@ class Bench:
         self._thread.join(DEADLINE_SECONDS)
         assert not self._thread.is_alive()
         assert self.status is not None
+        self.log.close()
         return self.status
 
     def run(self) -> int:
@@ -206,15 +225,17 @@ def test_where_nobody_reads_the_log_the_daemon_goes_on(
 for number in range(5_000): say("INFO", "x", "", "more than a pipe holds " * 4)
 open({str(done)!r}, "w").close()
 """
-    supervisor = Supervisor(
-        program(tmp_path, body),
-        tmp_path,
-        restarts_max=0,
-        shutdown_seconds_max=DEADLINE_SECONDS,
-        out=_Broken(),
-    )
-    assert supervisor.run() == 1
+    with LogWriter(_Broken()) as log:
+        supervisor = make(
+            program(tmp_path, body),
+            tmp_path,
+            log,
+            restarts_max=0,
+            shutdown_seconds_max=DEADLINE_SECONDS,
+        )
+        assert supervisor.run() == 1
     assert done.exists()
+    assert log.dropped == 5_000
 
 
 # -- starts ---------------------------------------------------------------------------------------
@@ -294,10 +315,11 @@ def test_a_stop_before_the_start_starts_nothing(bench: Callable[..., Bench]) -> 
 
 def test_a_program_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
     out = Out()
-    supervisor = Supervisor(
-        [str(tmp_path / "nothing")], tmp_path, restarts_max=0, shutdown_seconds_max=1, out=out
-    )
-    assert supervisor.run() == 1
+    with LogWriter(out) as log:
+        supervisor = make(
+            [str(tmp_path / "nothing")], tmp_path, log, restarts_max=0, shutdown_seconds_max=1
+        )
+        assert supervisor.run() == 1
     assert list(tmp_path.iterdir()) == []
     assert any("cannot be started" in line["message"] for line in out.lines())
 
@@ -365,13 +387,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 SUPERVISE = """
-import signal, sys
+import signal, sys, time
 from pathlib import Path
+from consumer.children import Children
+from consumer.heartbeat import Bounds
+from consumer.log_writer import Descriptor, LogWriter
 from consumer.supervisor import Supervisor
-made = Supervisor(sys.argv[2:], Path(sys.argv[1]), restarts_max=0, shutdown_seconds_max=60)
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: made.request_stop())
-sys.exit(made.run())
+from consumer.vitals import Vitals
+with LogWriter(Descriptor(2)) as log:
+    bounds = Bounds(60, 600)
+    made = Supervisor(
+        sys.argv[2:], Path(sys.argv[1]), restarts_max=0, shutdown_seconds_max=60, out=log,
+        children=Children(bounds), vitals=Vitals(bounds, time.monotonic),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: made.request_stop())
+    status = made.run()
+sys.exit(status)
 """
 
 
