@@ -42,7 +42,12 @@ _KNOWN_NAME: Final = re.compile(
 )
 
 
-def shown(text: str, secrets: frozenset[str] = frozenset()) -> str:
+def shown(
+    text: str,
+    secrets: frozenset[str] = frozenset(),
+    *,
+    characters_max: int = SHOWN_CHARACTERS_MAX,
+) -> str:
     """`text` as it may be shown: printable, bounded, and masked where it looks personal.
 
     That is: an e-mail address, twelve to nineteen digits in a row that check out as a card's
@@ -50,8 +55,8 @@ def shown(text: str, secrets: frozenset[str] = frozenset()) -> str:
     """
     if _looks_personal(text) or any(secret in text.casefold() for secret in secrets):
         return f"‹{len(text)} characters, masked›"
-    if len(text) > SHOWN_CHARACTERS_MAX:
-        text = f"{text[:SHOWN_CHARACTERS_MAX]}…"
+    if len(text) > characters_max:
+        text = f"{text[:characters_max]}…"
     return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
 
 

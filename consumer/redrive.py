@@ -1,4 +1,4 @@
-"""A dead letter back to where it was refused: onto the stream, or into the index; once."""
+"""A dead letter back onto the stream, once, whoever asks and however often."""
 
 import threading
 import uuid
@@ -7,12 +7,11 @@ from enum import Enum
 from typing import Final
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from consumer.correction import Correction, CorrectionError
 from consumer.fingerprint import Fingerprint
 from consumer.redriven import STAGES_UNSEEN, marked
-from events.batch import Scored
 from events.instant import SECOND, Instant
 from events.parse import Parser
 from events.record import Record
@@ -22,7 +21,6 @@ from sinks.deadline import Deadline
 from sinks.kinesis import CLOCK_MARGIN, StreamWriter
 from sinks.letter import UNREADABLE, Letter
 from sinks.object_store import ObjectStore
-from sinks.opensearch import OpenSearchSink
 from sinks.redrive_ledger import Entry, RedriveLedger
 from sinks.sink import Stopped
 from sinks.standing import StandingError, StandingTransactions
@@ -44,17 +42,16 @@ _UNKNOWN: Final = "nobody can tell; --again puts it, perhaps a second time"
 
 
 class Fate(Enum):
-    """What became of a letter; the first three let it go from the queue."""
+    """What became of a letter; the first two let it go from the queue."""
 
     REDRIVEN = "redriven"
-    INDEXED = "indexed"
     ALREADY = "already redriven"
     READY = "ready"
     """A dry run: it would go."""
     KEPT = "kept"
 
 
-GONE: Final = frozenset({Fate.REDRIVEN, Fate.INDEXED, Fate.ALREADY})
+GONE: Final = frozenset({Fate.REDRIVEN, Fate.ALREADY})
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -71,7 +68,6 @@ class Places(msgspec.Struct, frozen=True):
     stream: StreamWriter
     ledger: RedriveLedger
     standing: StandingTransactions
-    index: OpenSearchSink
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -88,8 +84,22 @@ class Choices(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-class _Kept(Exception):  # noqa: N818 -- an outcome, not an error
+class LetterKept(Exception):  # noqa: N818 -- an outcome, not an error
     """The letter stays; the message says why."""
+
+
+def record_of(letter: Letter, store: ObjectStore) -> bytes:
+    """The record's bytes, wherever they are.
+
+    Raises:
+        LetterKept: they are gone.
+    """
+    if letter.data is not None:
+        return letter.data
+    try:
+        return store.get(letter.data_key or "")
+    except KeyError:
+        raise LetterKept(f"its bytes are no longer in the bucket ({letter.data_key})") from None
 
 
 class Redriver:
@@ -101,8 +111,8 @@ class Redriver:
     two of these steps leaves a claim, and the next one looks through the stream from that claim
     on before it puts anything.
 
-    A letter of stage `opensearch` goes into the index directly: its row stands in Parquet, and its
-    shop has learnt it.
+    What stands in the dead-letter queue stands nowhere else (sinks/prepared.py), so every letter
+    goes the same way; one whose transaction id is remembered carries a mark (consumer/redriven.py).
     """
 
     def __init__(
@@ -132,37 +142,9 @@ class Redriver:
         try:
             if letter.stage == UNREADABLE:
                 return Outcome(Fate.KEPT, "it is no letter of this version's")
-            if letter.stage == OpenSearchSink.name:
-                return self._into_the_index(letter, choices)
             return self._onto_the_stream(letter, choices)
-        except (_Kept, CorrectionError) as kept:
+        except (LetterKept, CorrectionError) as kept:
             return Outcome(Fate.KEPT, str(kept))
-
-    # -- into the index -------------------------------------------------------------------------
-
-    def _into_the_index(self, letter: Letter, choices: Choices) -> Outcome:
-        if choices.correction or choices.record is not None:
-            raise _Kept(
-                "it stands in Parquet as it is, so it is indexed as it is: redrive it without"
-                " a correction"
-            )
-        data = self.record(letter)
-        parsed = self._parse(letter, data, letter.arrived_at)
-        if isinstance(parsed, Rejection):
-            raise _Kept(f"it is not valid any more: {parsed.reason} ({parsed.detail})")
-        standing = self._places.standing.position_of(parsed.transaction_id, parsed.occurred_at)
-        if standing is not None and not choices.force:
-            if standing == letter.position:
-                return Outcome(Fate.ALREADY)
-            raise _Kept("another record's transaction stands under its id")
-        if choices.dry_run:
-            return Outcome(Fate.READY)
-        item = Scored(letter.position, parsed, None, data, letter.arrived_at)
-        for refused in self._places.index.write_transactions([item]).rejections:
-            raise _Kept(f"OpenSearch refused it again: {refused.reason} ({refused.detail})")
-        return Outcome(Fate.INDEXED)
-
-    # -- onto the stream ------------------------------------------------------------------------
 
     def _onto_the_stream(self, letter: Letter, choices: Choices) -> Outcome:
         before = self._places.ledger.entry(letter.record_id)
@@ -175,7 +157,7 @@ class Redriver:
             before.placed is not None or self._found(letter, before, choices)
         ):
             if before.digest != self._fingerprint.of(data):
-                raise _Kept(
+                raise LetterKept(
                     "its record went onto the stream before, with other content: see what came of"
                     " that; a purge removes this letter"
                 )
@@ -187,14 +169,16 @@ class Redriver:
         return Outcome(Fate.REDRIVEN)
 
     def _corrected(self, letter: Letter, choices: Choices) -> bytes:
-        base = self.record(letter) if choices.record is None else choices.record
+        base = record_of(letter, self._places.store) if choices.record is None else choices.record
         data = choices.correction.apply(base)
         if letter.stage in STAGES_UNSEEN:
             return data
         try:
             return marked(data, letter.record_id)
         except (ValueError, msgspec.DecodeError):
-            raise _Kept("it is no JSON object, so it cannot be marked as coming back") from None
+            raise LetterKept(
+                "it is no JSON object, so it cannot be marked as coming back"
+            ) from None
 
     def _checked(
         self, letter: Letter, data: bytes, choices: Choices
@@ -203,12 +187,12 @@ class Redriver:
         parsed = self._parse(letter, data, self._clock())
         if isinstance(parsed, Rejection):
             if not choices.force:
-                raise _Kept(f"it would be rejected again: {parsed.reason} ({parsed.detail})")
+                raise LetterKept(f"it would be rejected again: {parsed.reason} ({parsed.detail})")
             return parsed.shop_id or letter.shop_id or "unknown", None
         if letter.stage == "deduplicate" and not choices.force:
-            old = self._parse(letter, self.record(letter), self._clock())
+            old = self._parse(letter, record_of(letter, self._places.store), self._clock())
             if isinstance(old, Transaction) and old.transaction_id == parsed.transaction_id:
-                raise _Kept(
+                raise LetterKept(
                     "its transaction_id is another transaction's: give it one of its own with"
                     " --fix transaction_id=…"
                 )
@@ -218,17 +202,21 @@ class Redriver:
         """Whether what was claimed and never noted as sent is on the stream all the same.
 
         Raises:
-            _Kept: somebody is at it, or nobody can tell any more.
+            LetterKept: somebody is at it, or nobody can tell any more.
         """
         now = self._clock()
         if before.claimed_at + int(CLAIM_SECONDS_MAX * SECOND) > now:
-            raise _Kept("somebody is putting it just now, or died doing so: try in five minutes")
+            raise LetterKept(
+                "somebody is putting it just now, or died doing so: try in five minutes"
+            )
         if choices.again:
             return False
         if not self._fingerprint.can_compare(before.digest):
-            raise _Kept(f"it was put under another pseudonym key, if it was put: {_UNKNOWN}")
+            raise LetterKept(f"it was put under another pseudonym key, if it was put: {_UNKNOWN}")
         if before.claimed_at - CLOCK_MARGIN < now - self._places.stream.keeps():
-            raise _Kept(f"the stream has forgotten the time when it was put, if it was: {_UNKNOWN}")
+            raise LetterKept(
+                f"the stream has forgotten the time when it was put, if it was: {_UNKNOWN}"
+            )
         placed = self._places.stream.find(
             before.key,
             lambda data: self._fingerprint.of(data) == before.digest,
@@ -254,26 +242,26 @@ class Redriver:
         claim = self._new_claim()
         entry = Entry(self._fingerprint.of(data), key, claim, self._clock())
         if not places.ledger.claim(record_id, entry, before):
-            raise _Kept("somebody else was faster: redrive it again to see what came of it")
+            raise LetterKept("somebody else was faster: redrive it again to see what came of it")
         try:
             self._check_standing(letter, parsed, choices)
-        except (_Kept, StandingError, Stopped):
+        except (LetterKept, StandingError, Stopped):
             places.ledger.release(record_id, claim)
             raise
         try:
             placed = places.stream.put(key, data, deadline)
         except Stopped as stopped:
-            raise _Kept(
+            raise LetterKept(
                 f"the stream did not say in time whether it has it ({stopped}): redrive it again in"
                 " five minutes, which finds out"
             ) from stopped
-        except (ClientError, BotoCoreError) as error:
+        except ClientError as error:  # the stream has said no; any other error leaves the claim
             places.ledger.release(record_id, claim)
-            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-            if code in _REFUSED:
-                why = f"the stream refuses a record of {len(data):,} bytes: {code}"
-                raise _Kept(why) from error
-            raise
+            code = error.response.get("Error", {}).get("Code", "")
+            if code not in _REFUSED:
+                raise
+            why = f"the stream refuses a record of {len(data):,} bytes: {code}"
+            raise LetterKept(why) from error
         # False here means that the claim lapsed and somebody looks through the stream right now:
         # they will find what was put.
         places.ledger.mark_sent(record_id, claim, placed)
@@ -282,27 +270,16 @@ class Redriver:
         """A source that mended its record may have sent it again itself.
 
         Raises:
-            _Kept: the transaction is indexed, from another record than this letter's.
+            LetterKept: the transaction is indexed, from another record than this letter's.
         """
         if parsed is None or choices.force:
             return
         standing = self._places.standing.position_of(parsed.transaction_id, parsed.occurred_at)
         if standing is not None and standing != letter.position:
-            raise _Kept(
+            raise LetterKept(
                 "a transaction of this id stands in OpenSearch already: if the source sent it"
                 " again, purge this letter; if not, give it another id"
             )
-
-    # -- both -----------------------------------------------------------------------------------
-
-    def record(self, letter: Letter) -> bytes:
-        """The record's bytes, wherever they are."""
-        if letter.data is not None:
-            return letter.data
-        try:
-            return self._places.store.get(letter.data_key or "")
-        except KeyError:
-            raise _Kept(f"its bytes are no longer in the bucket under {letter.data_key}") from None
 
     def _parse(
         self, letter: Letter, data: bytes, arrived_at: Instant | None

@@ -1,0 +1,20 @@
+"""The parser that the settings describe: what a worker runs, and what judges a corrected record."""
+
+from consumer.settings import Settings
+from events.instant import SECOND
+from events.parse import Parser
+from events.pseudonym import Pseudonymizer
+
+
+def pseudonymizer_of(settings: Settings) -> Pseudonymizer:
+    """What card tokens and contact data are replaced by."""
+    return Pseudonymizer(settings.pseudonym_key.get_secret_value().encode())
+
+
+def parser_of(settings: Settings) -> Parser:
+    """The parser of a worker with these settings."""
+    return Parser(
+        pseudonymizer_of(settings),
+        required_fields=settings.required_fields,
+        future_max=int(settings.future_seconds_max * SECOND),
+    )
