@@ -266,18 +266,91 @@ def test_an_error_that_is_no_rejection_travels() -> None:
         made.take(iter(as_records([wire(1)])))
 
 
-def test_only_a_base_carries_everything_that_is_remembered() -> None:
+def test_a_whole_cut_carries_everything_that_is_remembered() -> None:
     made = pipeline()
     made.take(iter(as_records([wire(1)])))
-    made.cut(base=False)
+    made.cut()
     made.take(iter(as_records([wire(2)], first=2)))
-    delta = made.cut(base=False)
-    assert delta.duplicates_all is None
-    base = made.cut(at=delta.batch.last)
-    assert base.duplicates == {}
+    last = made.cut().batch.last
+    whole = made.cut(whole=True, at=last)
     restored = Duplicates(1_000)
-    restored.restore([base.duplicates_all or {}])
-    assert restored.everything() == made._duplicates.everything()
+    restored.restore({group: [taken] for group, taken in whole.duplicates.items()})
+    everything = [memory.take_changes(lambda _: True) for memory in (restored, made._duplicates)]
+    assert everything[0] == everything[1]
+    assert sum(ids.count(b"t-00000") for ids in whole.duplicates.values()) == 2
+
+
+# -- event time -----------------------------------------------------------------------------------
+
+
+def moments(*pairs: tuple[int, int | None], lateness: int = 0) -> Cut:
+    """One batch of transactions by minutes of occurrence and of arrival."""
+    made = pipeline()
+    made._lateness = lateness * MINUTE
+    made.take(
+        Record(
+            Position(SHARD, str(n)),
+            wire(n, at=START + occurred * MINUTE),
+            "shop",
+            None if arrived is None else START + arrived * MINUTE,
+        )
+        for n, (occurred, arrived) in enumerate(pairs)
+    )
+    return made.cut()
+
+
+def test_a_till_whose_clock_is_ahead_does_not_take_the_watermark_with_it() -> None:
+    cut = moments((0, 0), (23 * 60, 1), (2, 2))
+    assert len(cut.batch.scored) == 3
+    assert cut.watermark == START + 2 * MINUTE
+    assert cut.late == 0
+
+
+def test_old_records_are_as_far_as_they_say_whenever_they_arrive() -> None:
+    assert moments((0, 10_000), (5, 10_000), (3, 10_000)).watermark == START + 5 * MINUTE
+
+
+def test_where_the_arrival_is_not_known_the_record_is_believed() -> None:
+    assert moments((0, None), (600, None)).watermark == START + 600 * MINUTE
+
+
+def test_late_is_what_comes_later_than_the_lateness_behind_the_watermark() -> None:
+    cut = moments((0, 0), (60, 60), (30, 61), (29, 62), (61, 63), (30, 64), lateness=30)
+    assert cut.late == 2
+    assert len(cut.batch.scored) == 6, "late ones count as any other"
+
+
+@pytest.mark.parametrize("records_max", [1, 7, 1_000])
+def test_watermark_and_late_ones_do_not_depend_on_the_batches(records_max: int) -> None:
+    made = pipeline(records_max=records_max)
+    made._lateness = 30 * MINUTE
+    cuts = list(batches(made, as_records(DATA)))
+    assert sum(cut.late for cut in cuts) == sum(1 for n in range(240) if n % 23 == 22)
+    marks = [cut.watermark or 0 for cut in cuts]
+    assert marks == sorted(marks)
+
+
+def test_the_watermark_goes_on_where_the_shard_was_left() -> None:
+    left = Pipeline(
+        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
+        Duplicates(1_000),
+        key_groups=KEY_GROUPS,
+        batch_records_max=50,
+        batch_bytes_max=2**20,
+        lateness=MINUTE,
+        watermark=START + HOUR,
+    )
+    left.take(iter(as_records([wire(1, at=START + HOUR - 2 * MINUTE)])))
+    cut = left.cut()
+    assert (cut.late, cut.watermark) == (1, START + HOUR)
+
+
+def test_what_cannot_be_scored_does_not_move_the_watermark() -> None:
+    made = pipeline()
+    made._scorer.observe = lambda _: 1 // 0
+    made.take(iter(as_records([wire(1)])))
+    assert made.cut().watermark is None
 
 
 @pytest.mark.parametrize("records_max", [1, 7, 1_000])
