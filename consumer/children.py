@@ -127,11 +127,10 @@ class Children:
             if now - self._judged_at > _PAUSE_SECONDS:
                 self._listening_since = now
             self._judged_at = now
-            for child in self._known.values():
-                found = self._judge(child, now)
-                if found is not None:
-                    cause, what = found
-                    return Ill(child.report.pid, shard_of(child.report), cause, what)
+            verdicts = [(child.report, self._judge(child, now)) for child in self._known.values()]
+        for report, verdict in verdicts:
+            if verdict is not None:
+                return Ill(report.pid, shard_of(report), *verdict)
         return None
 
     def forget(self, pid: int) -> None:

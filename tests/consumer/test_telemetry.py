@@ -22,16 +22,9 @@ from consumer.telemetry import (
     Report,
     Telemetry,
 )
+from tests.consumer.reports import Clock
 
 DEADLINE_SECONDS = 30
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
