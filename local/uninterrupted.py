@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from anomaly.detector import Detector
 from consumer.child import build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.pipeline import batches
+from consumer.scorer import Scorer
 from consumer.settings import Settings
 from events.position import Position
 from events.record import Record
@@ -49,7 +49,7 @@ def uninterrupted(environment: Mapping[str, str], records: Iterable[Keyed]) -> U
     settings = _settings(environment)
     pipeline = build_pipeline(
         settings,
-        Detector(detector_config(settings)),
+        Scorer(detector_config(settings)),
         Duplicates(settings.duplicates_remembered_min),
     )
     taken = 0
