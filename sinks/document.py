@@ -115,6 +115,7 @@ class RejectionDocument(msgspec.Struct, omit_defaults=True):
     field: str | None = None
     arrived_at: datetime | None = None
     shop_id: str | None = None
+    model_version: str | None = None
 
 
 class StatusDocument(msgspec.Struct, omit_defaults=True):
@@ -238,6 +239,7 @@ def rejection(item: Rejection) -> Entry:
         field=item.field,
         arrived_at=arrived,
         shop_id=item.shop_id,
+        model_version=item.model_version,
     )
     return Entry(Action(target), document, item)
 

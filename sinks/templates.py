@@ -102,6 +102,7 @@ _REJECTIONS = _object(
     field=_KEYWORD,
     arrived_at=_DATE,
     shop_id=_KEYWORD,
+    model_version=_KEYWORD,
 )
 
 _OPERATIONS = _object(

@@ -114,7 +114,10 @@ class TestAtANode:
             *odd,
             *ends,
             pages=(page(), page(1, "updated")),
-            rejections=(rejection(300), rejection(301, arrived_at=None, shop_id="s", field="f")),
+            rejections=(
+                rejection(300),
+                rejection(301, arrived_at=None, shop_id="s", field="f", model_version="m"),
+            ),
         )
         sink = OpenSearchSink(client, threading.Event(), clock=lambda: NOON)
         assert sink.write(made).rejections == ()
