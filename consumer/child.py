@@ -103,8 +103,8 @@ class Assembly:
             settings,
             scorer,
             duplicates,
-            Rotation(state.shops, restored.slices),
-            state.hours.watermark,
+            rotation=Rotation(state.shops, restored.slices),
+            watermark=state.hours.watermark,
         )
         _log.info(
             "shard taken",
