@@ -107,6 +107,7 @@ class Pipeline:
         self._bytes = 0
         self._repeated = 0
         self._late = 0
+        self._unscored = 0
         self._kept = 0
         """So many of the scored transactions are in the scorer's encoded state already."""
 
@@ -118,12 +119,16 @@ class Pipeline:
     @property
     def full(self) -> bool:
         """Whether the batch has reached one of its bounds."""
-        return self._records >= self._batch_records_max or self._bytes >= self._batch_bytes_max
+        return (
+            self._records >= self._batch_records_max
+            or self._bytes >= self._batch_bytes_max
+            or self._unscored >= UNSCORED_MAX
+        )
 
     def take(self, records: Iterator[Record]) -> None:
         """Take records off the iterator until it ends or the batch is full."""
         parse, bytes_max = self._parse, self._batch_bytes_max
-        if self._bytes >= bytes_max:
+        if self.full:
             return
         for record in islice(records, self._batch_records_max - self._records):
             self._records += 1
@@ -136,7 +141,7 @@ class Pipeline:
                 self._score(record, parsed)
             else:
                 self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
-            if self._bytes >= bytes_max:
+            if self._bytes >= bytes_max or self._unscored >= UNSCORED_MAX:
                 return
 
     def _score(self, record: Record, transaction: Transaction) -> None:
@@ -163,6 +168,7 @@ class Pipeline:
             self._rejections.append(_unscored(record, transaction, error, self._scorer))
             self._scorer.put_back(item.transaction for item in self._scored[self._kept :])
             self._kept = len(self._scored)
+            self._unscored += 1
             return
         occurred_at, arrived_at = transaction.occurred_at, record.arrived_at
         seen = occurred_at if arrived_at is None or occurred_at < arrived_at else arrived_at
@@ -218,6 +224,9 @@ class Pipeline:
         self._clear()
         return cut
 
+
+UNSCORED_MAX = 16
+"""Transactions in one batch that cannot be scored: each costs putting the detector back."""
 
 _SHOPS_CACHED_MAX = 100_000
 _NO_WATERMARK: Instant = -(2**62)

@@ -15,7 +15,7 @@ import consumer.scorer
 import sinks.rows
 from anomaly.detector import Detector, DetectorConfig, Observation
 from consumer.duplicates import Duplicates
-from consumer.pipeline import Pipeline, batches
+from consumer.pipeline import UNSCORED_MAX, Pipeline, batches
 from consumer.redriven import letter_of, marked
 from consumer.reject_share import RejectShare, TooManyRejected
 from consumer.rotation import Rotation
@@ -108,7 +108,10 @@ def new_world() -> World:
 
 
 def run(world: World, data: Sequence[bytes], sizes: Sequence[int], deaths: set[int]) -> None:
-    """Deliver `data` in batches of these sizes; after those of `deaths` another worker goes on."""
+    """Deliver `data` in batches of these sizes, or less where they are full before.
+
+    After the batches of `deaths` another worker goes on.
+    """
     records = iter(as_records(data))
     parts = world.worker()
     for number, size in enumerate(cycle(sizes)):
@@ -226,6 +229,19 @@ def test_the_detector_is_bit_by_bit_what_it_would_have_been() -> None:
     assert found.watermark == wanted.watermark == START + 148 * MINUTE
 
 
+def test_a_batch_ends_behind_so_much_that_cannot_be_scored() -> None:
+    with Poison(scoring=frozenset(range(10, COUNT))).spread():
+        made = pipeline()
+        records = iter(as_records(DATA))
+        made.take(records)
+        assert made.full
+        made.take(records)
+        cut = made.cut()
+        assert not made.full
+    assert (len(cut.batch.scored), len(cut.batch.rejections)) == (10, UNSCORED_MAX)
+    assert next(records).position == Position(SHARD, str(10 + UNSCORED_MAX + 1))
+
+
 def test_a_batch_full_of_poison_shows_the_detector_each_transaction_twice_at_most() -> None:
     observed: list[int] = []
 
@@ -238,9 +254,8 @@ def test_a_batch_full_of_poison_shows_the_detector_each_transaction_twice_at_mos
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consumer.scorer, "Detector", Counting)
-        made = pipeline()
-        made.take(iter(as_records(DATA)))
-    assert len(made.cut().batch.rejections) == COUNT // 2
+        cuts = list(batches(pipeline(), as_records(DATA)))
+    assert sum(len(cut.batch.rejections) for cut in cuts) == COUNT // 2
     assert len(observed) <= 2 * COUNT
 
 
