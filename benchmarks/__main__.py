@@ -23,7 +23,7 @@ def _run(name: str) -> Measured:
 
 @click.group(invoke_without_command=True)
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
-@click.option("--only", type=click.Choice(["pipeline", "worker"]), help="One table alone.")
+@click.option("--only", type=click.Choice(["pipeline", "worker", "detection"]), help="One table alone.")
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
 @click.pass_context
 def main(context: click.Context, rounds: int, only: str | None, records: int) -> None:
@@ -36,6 +36,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.worker import worker_table
 
         worker_table(records)
+    if only == "detection":  # minutes of two cores: when asked for by name
+        from benchmarks.detection import main as detection
+
+        detection([], standalone_mode=False)
 
 
 @main.command(hidden=True)
