@@ -62,6 +62,7 @@ def list_(
             length=state.messages,
             label="Reading",
             file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
         ) as messages:
             for held in messages:
                 if selection.takes(held.letter):

@@ -17,13 +17,11 @@ from consumer.dlq_options import (
     tell_the_reading,
 )
 from consumer.dlq_session import Session, session
-from consumer.letters import Found, Selection
+from consumer.letters import DETAIL_CHARACTERS_MAX, Found, Selection, counted
 from consumer.masking import shown
 from consumer.redrive import GONE, Choices, Fate, Outcome, Redriver
 from consumer.removal import Removal
 from sinks.letter import Letter
-
-_WHY_CHARACTERS_MAX = 600
 
 
 @click.command()
@@ -152,7 +150,7 @@ class Run:
             say({"summary": {"letters": len(self._fates), **counts, "complete": complete}})
         else:
             ends = ", ".join(f"{count} {fate}" for fate, count in sorted(counts.items()))
-            click.echo(f"{len(self._fates)} letters{': ' if ends else ''}{ends}")
+            click.echo(f"{counted(len(self._fates))}{': ' if ends else ''}{ends}")
         if self._removal.left:
             click.echo(
                 f"{self._removal.left} messages could not be removed, since another reader has"
@@ -161,7 +159,7 @@ class Run:
             )
 
     def _tell(self, letter: Letter, outcome: Outcome) -> None:
-        why = shown(outcome.why, characters_max=_WHY_CHARACTERS_MAX)
+        why = shown(outcome.why, characters_max=DETAIL_CHARACTERS_MAX)
         if self._json_lines:
             say(
                 {

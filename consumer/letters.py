@@ -10,7 +10,9 @@ from consumer.masking import shown
 from events.instant import SECOND, Instant, to_iso
 from sinks.letter import Letter
 
-_DETAIL_CHARACTERS_MAX: Final = 600
+DETAIL_CHARACTERS_MAX: Final = 600
+"""Characters of a sentence about a letter that are shown."""
+
 _COLUMNS: Final = ("LETTER", "ARRIVED", "SHOP", "STAGE", "REASON", "FIELD", "BYTES", "COPIES")
 _RIGHT: Final = frozenset({"BYTES", "COPIES"})
 
@@ -98,7 +100,7 @@ def as_json(letter: Letter, copies: int) -> dict[str, Any]:
         "stage": shown(letter.stage),
         "reason": shown(letter.reason),
         "field": None if letter.field is None else shown(letter.field),
-        "detail": shown(letter.detail, characters_max=_DETAIL_CHARACTERS_MAX),
+        "detail": shown(letter.detail, characters_max=DETAIL_CHARACTERS_MAX),
         "shop_id": None if letter.shop_id is None else shown(letter.shop_id),
         "model_version": letter.model_version,
         "arrived_at": None if letter.arrived_at is None else to_iso(letter.arrived_at),
@@ -128,8 +130,8 @@ def table(letters: Iterable[Letter], copies: Counter[str]) -> list[str]:
 def summary(found: Found, retention_seconds: int) -> list[str]:
     """How many letters there are of each reason, and when the oldest goes by itself."""
     copies = found.copies.total() - len(found)
-    again = f" ({copies} of them in the queue more than once)" if copies else ""
-    lines = [f"{len(found)} letters{again}"]
+    again = f", and {copies} more copies of them" if copies else ""
+    lines = [f"{counted(len(found))}{again}"]
     lines += [
         f"{count:8}  {shown(stage)}/{shown(reason)}" for stage, reason, count in found.by_reason()
     ]
@@ -140,6 +142,11 @@ def summary(found: Found, retention_seconds: int) -> list[str]:
             f"the queue keeps them {retention_seconds / 86_400:g} days: the oldest goes at {gone}"
         )
     return lines
+
+
+def counted(letters: int) -> str:
+    """So many letters, in words."""
+    return "1 letter" if letters == 1 else f"{letters:,} letters"
 
 
 def _row(letter: Letter, copies: int) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any, Final
 
+import msgspec
+
 from events.decode import too_deep
 from events.pseudonym import Pseudonymizer
 from events.wire import WireLine, WireTransaction
@@ -80,7 +82,7 @@ def masked_record(data: bytes, pseudonymize: Pseudonymizer) -> str | None:
     masked = {
         _name(name): _field(name, value, secrets, pseudonymize) for name, value in document.items()
     }
-    return json.dumps(masked, indent=2, ensure_ascii=False)
+    return msgspec.json.format(msgspec.json.encode(masked), indent=2).decode()
 
 
 def neighbourhood(data: bytes, detail: str) -> str | None:
@@ -155,7 +157,9 @@ def _plain(value: Any, secrets: frozenset[str]) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return shown(value, secrets)
+        text = shown(value, secrets)
+        # A number stands there as a number: whether it is one may be what is wrong.
+        return msgspec.Raw(value.encode()) if isinstance(value, _Number) and text == value else text
     return _size(value)
 
 

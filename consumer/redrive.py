@@ -38,7 +38,6 @@ reading 30 s), and the look after it; the rest is for two machines' clocks.
 _REFUSED: Final = frozenset(
     {"InvalidArgumentException", "SerializationException", "ValidationException"}
 )
-_UNKNOWN: Final = "nobody can tell; --again puts it, perhaps a second time"
 
 
 class Fate(Enum):
@@ -148,18 +147,18 @@ class Redriver:
 
     def _onto_the_stream(self, letter: Letter, choices: Choices) -> Outcome:
         before = self._places.ledger.entry(letter.record_id)
-        as_it_is = not choices.correction and choices.record is None
-        if before is not None and before.placed is not None and as_it_is:
+        went = before is not None and (
+            before.placed is not None or self._found(letter, before, choices)
+        )
+        if went and not choices.correction and choices.record is None:
             return Outcome(Fate.ALREADY)
         data = self._corrected(letter, choices)
         key, parsed = self._checked(letter, data, choices)
-        if before is not None and (
-            before.placed is not None or self._found(letter, before, choices)
-        ):
+        if before is not None and went:
             if before.digest != self._fingerprint.of(data):
                 raise LetterKept(
                     "its record went onto the stream before, with other content: see what came of"
-                    " that; a purge removes this letter"
+                    " that; without a correction, redrive only removes this letter"
                 )
             return Outcome(Fate.ALREADY)
         if choices.dry_run:
@@ -209,14 +208,10 @@ class Redriver:
             raise LetterKept(
                 "somebody is putting it just now, or died doing so: try in five minutes"
             )
-        if choices.again:
-            return False
-        if not self._fingerprint.can_compare(before.digest):
-            raise LetterKept(f"it was put under another pseudonym key, if it was put: {_UNKNOWN}")
-        if before.claimed_at - CLOCK_MARGIN < now - self._places.stream.keeps():
-            raise LetterKept(
-                f"the stream has forgotten the time when it was put, if it was: {_UNKNOWN}"
-            )
+        if (cannot := self._cannot_look(before, now)) is not None:
+            if choices.again:
+                return False
+            raise LetterKept(f"{cannot}: nobody can tell; --again puts it, perhaps a second time")
         placed = self._places.stream.find(
             before.key,
             lambda data: self._fingerprint.of(data) == before.digest,
@@ -226,6 +221,14 @@ class Redriver:
         if placed is not None and not choices.dry_run:
             self._places.ledger.mark_sent(letter.record_id, before.claim, placed)
         return placed is not None
+
+    def _cannot_look(self, before: Entry, now: Instant) -> str | None:
+        """Why the stream cannot be asked whether it has what was claimed; None where it can."""
+        if not self._fingerprint.can_compare(before.digest):
+            return "it was put under another pseudonym key, if it was"
+        if before.claimed_at - CLOCK_MARGIN < now - self._places.stream.keeps():
+            return "it was put longer ago than the stream remembers, if it was"
+        return None
 
     def _put(
         self,

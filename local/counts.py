@@ -1,18 +1,17 @@
 """What came out of a run, each figure counted in the place itself, not in the consumer."""
 
-import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
 from local.stack import Stack
+from sinks.dead_letters import DeadLetters
 from sinks.opensearch_client import connect
 
 _READERS = 8
-_MESSAGES_MAX = 10
-_HIDDEN_SECONDS = 300
-"""How long a counted message stays hidden at most; it is put back once all are counted."""
+_MESSAGES_MAX = 100_000
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -89,27 +88,16 @@ def _parquet(s3: Any, bucket: str) -> tuple[int, int]:
 
 
 def rejected(sqs: Any, queue_url: str) -> int:
-    """Distinct records in the dead-letter queue, which keeps them all."""
-    ids: set[str] = set()
-    handles: list[str] = []
-    while True:
-        answer = sqs.receive_message(
-            QueueUrl=queue_url,
-            MaxNumberOfMessages=_MESSAGES_MAX,
-            VisibilityTimeout=_HIDDEN_SECONDS,
-        )
-        messages = answer.get("Messages")
-        if not messages:
-            break
-        for message in messages:
-            ids.add(json.loads(message["Body"])["id"])
-            handles.append(message["ReceiptHandle"])
-    for start in range(0, len(handles), _MESSAGES_MAX):
-        sqs.change_message_visibility_batch(
-            QueueUrl=queue_url,
-            Entries=[
-                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                for n, handle in enumerate(handles[start : start + _MESSAGES_MAX])
-            ],
-        )
+    """Distinct records in the dead-letter queue, which keeps them all.
+
+    Raises:
+        ValueError: there are more than can be counted.
+    """
+    letters = DeadLetters(
+        sqs, queue_url, threading.Event(), messages_max=_MESSAGES_MAX, poll_seconds=0
+    )
+    with letters:
+        ids = {held.letter.record_id for held in letters.messages()}
+    if letters.cut is not None:
+        raise ValueError(f"the dead-letter queue cannot be counted: {letters.cut}")
     return len(ids)
