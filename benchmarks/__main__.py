@@ -23,7 +23,9 @@ def _run(name: str) -> Measured:
 
 @click.group(invoke_without_command=True)
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
-@click.option("--only", type=click.Choice(["pipeline", "worker", "detection"]), help="One table alone.")
+@click.option(
+    "--only", type=click.Choice(["pipeline", "worker", "detection"]), help="One table alone."
+)
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
 @click.pass_context
 def main(context: click.Context, rounds: int, only: str | None, records: int) -> None:
