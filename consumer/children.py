@@ -18,7 +18,7 @@ _GONE_SECONDS = 2.0
 _PAUSE_SECONDS = 10.0
 """A supervisor that was stopped for longer has itself not listened, and begins to wait anew."""
 UNKNOWN = "unknown"
-"""The shard of a child that was not told yet."""
+"""What a child is called that was not told its shard yet."""
 
 
 class Child(msgspec.Struct):
@@ -109,11 +109,16 @@ class Children:
             return sorted(self._known.values(), key=lambda child: shard_of(child.report))
 
     def shards(self) -> dict[str, Shard]:
-        """Every shard that this supervisor's children have had, with what they did in all."""
+        """Every shard that this supervisor's children have had, with what they did in all.
+
+        A child that does not know its shard yet has done nothing, and is left out.
+        """
         with self._lock:
             found = {name: Shard(added(Totals(), totals)) for name, totals in self._ended.items()}
             for child in self._known.values():
-                shard = found.setdefault(shard_of(child.report), Shard(Totals()))
+                if child.report.shard_id is None:
+                    continue
+                shard = found.setdefault(child.report.shard_id, Shard(Totals()))
                 shard.totals = added(shard.totals, child.report.totals)
                 # Where two are known the one that heard of the shard last has it.
                 if shard.child is None or shard.child.received_at <= child.received_at:
@@ -155,8 +160,8 @@ class Children:
         return self._session is not None and self._session_of(pid) == self._session
 
     def _fold(self, child: Child) -> None:
-        shard_id = shard_of(child.report)
-        if shard_id in self._ended or len(self._ended) < CHILDREN_MAX:
+        shard_id = child.report.shard_id
+        if shard_id is not None and (shard_id in self._ended or len(self._ended) < CHILDREN_MAX):
             before = self._ended.get(shard_id, Totals())
             self._ended[shard_id] = added(before, child.report.totals)
 

@@ -141,9 +141,9 @@ class ShardProcessor:
         if sequence is not None and sequence.isdigit():
             self._last = Position(action.shard_id, sequence, action.sub_sequence_number or 0)
             self._resumed_from = self._last.order
+        self._telemetry.took(action.shard_id, self._last.slug if self._last else None)
         self._telemetry.beat(RESTORING)
         self._parts = self._build(action.shard_id, self._last)
-        self._telemetry.took(action.shard_id, self._last.slug if self._last else None)
         self._last_record_at = self._clock()
         self._committing.start(self._parts.committer, self._checkpoint_now)
 

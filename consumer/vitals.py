@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from consumer.children import Children, shard_of
+from consumer.children import UNKNOWN, Children
 from consumer.heartbeat import Bounds, Cause, judge
+from consumer.telemetry import RESTORING, STARTING
 
 TURN_SECONDS_MAX = 30.0
 """The supervisor's loop turns several times a second; one that has not for so long hangs."""
@@ -62,7 +63,7 @@ class Vitals:
         shards = {}
         for child in known:
             report, since = child.report, now - child.received_at
-            name = shard_of(report)
+            name = report.shard_id or f"{UNKNOWN} ({report.pid})"
             verdict = judge(report, since, self.bounds)
             if child.gone_since is not None:
                 why.append(f"{name}: its process ended")
@@ -70,6 +71,8 @@ class Vitals:
                 why.append(f"{name}: {verdict[1]}")
             elif since > BEAT_LATE_SECONDS:
                 why.append(f"{name}: has said nothing for {since:.0f} s")
+            elif report.doing in {STARTING, RESTORING}:
+                why.append(f"{name}: {report.doing}")
             shards[name] = {
                 "pid": report.pid,
                 "doing": report.doing,

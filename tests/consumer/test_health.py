@@ -13,7 +13,7 @@ from consumer.children import Children
 from consumer.health import REQUESTS_MAX, Health, HealthError
 from consumer.heartbeat import Bounds
 from consumer.metrics import Metrics
-from consumer.telemetry import LISTENING
+from consumer.telemetry import LISTENING, RESTORING, STARTING
 from consumer.vitals import BEAT_LATE_SECONDS, FIRST_SHARD_SECONDS, TURN_SECONDS_MAX, Vitals
 from tests.consumer.reports import Clock, datagram
 
@@ -124,6 +124,13 @@ def test_it_says_which_child_does_not_beat_and_which_is_gone(served: Served) -> 
     ]
     served.children.ill()
     assert served.ready()[1]["why"][1] == "shardId-1: its process ended"
+
+
+def test_a_child_that_still_takes_its_shard_is_not_ready(served: Served) -> None:
+    served.up()
+    served.children.receive(datagram(shard_id=None, doing=STARTING))
+    served.children.receive(datagram(pid=8, shard_id="shardId-1", doing=RESTORING))
+    assert served.ready()[1]["why"] == ["shardId-1: restoring", "unknown (7): starting"]
 
 
 def test_a_worker_without_shards_is_ready_once_the_daemon_had_its_time(served: Served) -> None:

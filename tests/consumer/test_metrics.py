@@ -147,6 +147,15 @@ def test_what_a_young_child_cannot_say_is_not_made_up() -> None:
     assert found["tillwatch_records_total", "shardId-0"] == 0
 
 
+def test_a_child_without_a_shard_shows_nowhere_in_the_metrics() -> None:
+    worker = Worker()
+    worker.up()
+    worker.children.receive(datagram(shard_id=None))
+    found = worker.samples()
+    assert found["tillwatch_shards_held",] == 0
+    assert not [key for key in found if "unknown" in key]
+
+
 def test_every_metric_that_is_served_is_declared_and_every_declared_one_is_served() -> None:
     worker = busy()
     text = worker.metrics.text().decode()

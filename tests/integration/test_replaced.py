@@ -1,0 +1,157 @@
+"""A child that is killed or stopped while it is idle, under the real daemon, which does not notice.
+
+Read from outside alone: health and metrics over HTTP, and what lies in the places at the end.
+"""
+
+import json
+import logging
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from local.counts import count
+from local.drained import wait_until_drained
+from local.part import Part
+from local.producer import put_all
+from local.stack import Stack
+from local.stream_reading import contents
+from local.worker import WORKER_STOP_SECONDS_MAX, start_worker
+from tests.consumer.world import wire
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+DEADLINE_SECONDS = 150.0
+SHARDS = 2
+PART = 300
+REPLACED = "tillwatch_children_replaced_total"
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """A real worker, and what it says of itself over HTTP."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        settings = {
+            "TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "2",
+            "TILLWATCH_HEARTBEAT_SECONDS_MAX": "5",
+        }
+        self._log = stack.folder.path / "worker.log"
+        self._before = self._log.stat().st_size if self._log.exists() else 0
+        self.part: Part = start_worker(stack, settings)
+        self.wait(lambda: self._port() is not None)
+
+    def wait(self, true: Callable[[], object]) -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not true():
+            self.alive()
+            assert time.monotonic() < deadline, self.part.log_tail()
+            time.sleep(0.1)
+
+    def alive(self) -> None:
+        assert self.part.exit_code is None, self.part.log_tail()
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self._port()}{path}", timeout=DEADLINE_SECONDS
+            ) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def children(self) -> dict[str, int]:
+        """Process ids by shard, where the worker is ready with all of them, else nothing."""
+        status, body = self.get("/readyz")
+        shards: dict[str, Any] = json.loads(body)["shards"]
+        ready = status == 200 and len(shards) == SHARDS
+        return {name: said["pid"] for name, said in shards.items()} if ready else {}
+
+    def samples(self, name: str) -> dict[str, float]:
+        """The samples of a metric by their labels' values."""
+        return {
+            ",".join(sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics")[1])
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    def _port(self) -> int | None:
+        with self._log.open("rb") as log:
+            log.seek(self._before)
+            for line in log:
+                if b"metrics and health are served" in line:
+                    port: int = json.loads(line)["port"]
+                    return port
+        return None
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Iterator[Worker]:
+    stack.renew(shards=SHARDS)
+    started = Worker(stack)
+    yield started
+    started.part.stop(WORKER_STOP_SECONDS_MAX)
+
+
+def put(stack: Stack, begin: int) -> None:
+    """Put one part of the records, of shops all over the key space."""
+    shops = [f"shop-{number}" for number in range(10)]
+    records = [
+        (shops[number % 10], wire(number, shop=shops[number % 10]))
+        for number in range(begin, begin + PART)
+    ]
+    put_all(stack.aws.client("kinesis"), stack.provisioned.stream, iter(records))
+
+
+def test_an_idle_child_that_dies_or_stops_is_replaced_and_its_shard_goes_on(
+    stack: Stack, worker: Worker
+) -> None:
+    made = stack.provisioned
+
+    def drain() -> None:
+        tips = contents(stack.aws.client("kinesis"), made.stream, made.shards).tips
+        assert len(tips) == SHARDS
+        wait_until_drained(stack.aws, made, tips, check=worker.alive)
+
+    put(stack, 0)
+    drain()
+    worker.wait(worker.children)
+    counted = worker.samples("tillwatch_records_total")
+    assert sum(counted.values()) == PART
+    assert set(counted) == set(made.shards)
+    assert sum(worker.samples("tillwatch_transactions_total").values()) == PART
+
+    for turn, (number, cause) in enumerate(
+        [(signal.SIGKILL, "died"), (signal.SIGSTOP, "silent")], start=1
+    ):
+        before = worker.children()
+        victim = before[made.shards[0]]
+        began = time.monotonic()
+        os.kill(victim, number)
+        worker.wait(lambda cause=cause: cause in worker.samples(REPLACED))
+        noticed = time.monotonic() - began
+        worker.wait(worker.children)
+        ready = time.monotonic() - began
+        _log.info("%s: noticed after %.1f s, ready again after %.1f s", cause, noticed, ready)
+        after = worker.children()
+        assert set(after) == set(made.shards)
+        assert not set(after.values()) & set(before.values())
+        put(stack, turn * PART)
+        drain()
+        assert worker.samples("tillwatch_daemon_restarts_total") == {"": turn}
+
+    assert worker.samples(REPLACED) == {"died": 1, "silent": 1}
+    # Counters went on over the replaced children, and nothing was lost or doubled.
+    assert sum(worker.samples("tillwatch_records_total").values()) == 3 * PART
+    found = count(stack, 3 * PART, 0)
+    assert (found.documents, found.parquet_rows, found.transactions) == (3 * PART,) * 3
+    assert found.rejections == 0
