@@ -40,7 +40,7 @@ class _Probe(msgspec.Struct):
 
 _STRICT: Final = msgspec.json.Decoder(StrictTransaction, float_hook=Fraction)
 _LENIENT: Final = msgspec.json.Decoder(WireTransaction, float_hook=Fraction)
-_PROBE: Final = msgspec.json.Decoder(_Probe, float_hook=Fraction)
+_PROBE: Final = msgspec.json.Decoder(_Probe, float_hook=str)
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
