@@ -207,6 +207,7 @@ def told(shop: Shop, incident: Incident, status: PageStatus, model_version: str)
         score=incident.score,
         model_version=model_version,
         summary=sentence(incident, shop.id),
+        window=incident.window,
     )
 
 

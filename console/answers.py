@@ -21,6 +21,7 @@ from console.live import (
 from console.rates import share
 from console.windows import Window
 from events.instant import HOUR, MINUTE, SECOND, Instant, from_datetime, to_iso
+from events.money import EXPONENTS
 
 COMPANIONS_MIN = 4
 """So many other transactions in the hour before it make an event time believable as the newest."""
@@ -146,6 +147,8 @@ def _maybe_iso(value: str | int | None) -> str | None:
 
 def _page(source: Json) -> PageRow:
     entity = source.get("entity", {})
+    of_money = source["reason"] == "amount"
+    unit = 10 ** EXPONENTS.get(source["currency"], 0) if of_money else 1
     return PageRow(
         page_id=source["page_id"],
         status=source["status"],
@@ -158,12 +161,14 @@ def _page(source: Json) -> PageRow:
         opened_at=iso(source["opened_at"]),
         updated_at=iso(source["updated_at"]),
         refunds=source.get("refunds", 0),
-        observed=source["observed"],
-        expected=source["expected"],
+        observed=source["observed"] / unit,
+        expected=source["expected"] / unit,
         refunded=Amount(source["currency"], source["refunded_total"]),
         score=source["score"],
         model_version=source.get("model_version", ""),
         evidence=tuple(source.get("evidence", ())),
+        window_seconds=source.get("window_seconds"),
+        of_money=of_money,
     )
 
 

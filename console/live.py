@@ -68,7 +68,11 @@ class ShopRate(msgspec.Struct, frozen=True):
 
 
 class PageRow(msgspec.Struct, frozen=True):
-    """One page, as a person reads it."""
+    """One page, as a person reads it.
+
+    `observed` and `expected` count refunds over `window_seconds`; where `of_money`, they are money
+    of the currency of `refunded` instead.
+    """
 
     page_id: str
     status: str
@@ -87,6 +91,8 @@ class PageRow(msgspec.Struct, frozen=True):
     score: float
     model_version: str
     evidence: tuple[str, ...]
+    window_seconds: int | None = None
+    of_money: bool = False
 
 
 class RejectionRow(msgspec.Struct, frozen=True):

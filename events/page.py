@@ -23,7 +23,9 @@ class Page(msgspec.Struct, frozen=True):
 
     `revision` counts from 0 at opening; `evidence` are transaction ids, worst first, at most
     `EVIDENCE_MAX`; `refunded_total` is minor units of `currency`; `severity` 1 low to 4 critical;
-    `summary` is the sentence a person reads first.
+    `summary` is the sentence a person reads first. `observed` and `expected` are counts of refunds
+    over `window` microseconds, or, where the reason is `amount`, minor units of one refund's total
+    and no window.
     """
 
     page_id: str
@@ -45,3 +47,4 @@ class Page(msgspec.Struct, frozen=True):
     score: float
     model_version: str
     summary: str
+    window: Instant = 0

@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from events.batch import Batch, Scored
-from events.instant import DAY, Instant, to_datetime
+from events.instant import DAY, SECOND, Instant, to_datetime
 from events.page import Entity, Page
 from events.position import Position
 from events.rejection import Rejection
@@ -102,6 +102,7 @@ class PageDocument(msgspec.Struct, omit_defaults=True):
     score: float
     model_version: str
     summary: str
+    window_seconds: int | None = None
 
 
 class RejectionDocument(msgspec.Struct, omit_defaults=True):
@@ -211,6 +212,7 @@ def page(item: Page) -> Entry:
         score=item.score,
         model_version=item.model_version,
         summary=item.summary,
+        window_seconds=item.window // SECOND or None,
     )
     return Entry(Action(target), document, item)
 

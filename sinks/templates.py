@@ -91,6 +91,7 @@ _PAGES = _object(
     score=_FLOAT,
     model_version=_KEYWORD,
     summary={"type": "text"},
+    window_seconds=_INTEGER,
 )
 
 _REJECTIONS = _object(

@@ -18,12 +18,14 @@ export function showTiles(live) {
   say(byId("tile-rate"), format.percent(totals.refund_rate));
   say(byId("tile-rate-sub"), totals.normal_rate === null ? "no normal known yet" : `normal ${format.percent(totals.normal_rate)}`);
   say(byId("tile-pages"), format.count(live.open_total));
-  byId("tile-pages-box").classList.toggle("alarming", live.open_total > 0);
   const grave = live.open_pages.filter((page) => page.severity >= 3).length;
+  byId("tile-pages-box").classList.toggle("alarming", grave > 0);
   say(byId("tile-pages-sub"), live.open_total === 0 ? "all as usual" : `${format.count(grave)} high or critical`);
   say(byId("tile-rejections"), format.count(live.rejections_total));
   const latest = live.rejections[0]?.arrived_at;
-  say(byId("tile-rejections-sub"), latest ? `latest ${format.dayTime(latest)} UTC` : live.rejections_total ? "kept" : "none");
+  say(byId("tile-rejections-sub"), latest ? `last arrived ${format.dayTime(latest)}` : live.rejections_total ? "arrival not known" : "none");
+  const span = document.querySelector(`input[name=window][value="${live.window}"] + span`).textContent;
+  for (const name of document.querySelectorAll(".tiles .span")) say(name, span);
   document.title = `${live.open_total ? `(${live.open_total}) ` : ""}Tillwatch live view`;
 }
 
@@ -55,7 +57,7 @@ export function showShards(live) {
 }
 
 export function showRejections(live) {
-  say(byId("rejections-count"), format.count(live.rejections_total));
+  say(byId("rejections-count"), `${format.count(live.rejections_total)} of all time`);
   byId("rejections-empty").hidden = live.rejections.length > 0;
   keyed(byId("rejections-rows"), live.rejections, (rejection) => rejection.position,
     () => tableRow(["when", "", "detail"]),

@@ -57,6 +57,14 @@ export function duration(millis) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** A page's figures look back over so long. */
+export function span(seconds) {
+  if (!seconds) return "Observed";
+  const hours = Math.round(seconds / 3600);
+  return hours < 24 ? `In ${plural(hours, "hour", "hours")}` : hours < 48 ? "In a day" :
+    hours < 168 ? `In ${Math.round(hours / 24)} days` : "In about a week";
+}
+
 export const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
 export const SEVERITIES = { 1: "Low", 2: "Medium", 3: "High", 4: "Critical" };

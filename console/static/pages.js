@@ -35,7 +35,7 @@ function create() {
   const opened = element("time", "page-opened");
   const summary = element("p", "page-summary");
   const facts = element("dl", "facts");
-  for (const name of ["About", "Refunds", "Refunded", "Observed", "Expected", "Score"]) {
+  for (const name of ["About", "Refunds", "Refunded", "Observed", "Score"]) {
     facts.append(element("div", "", element("dt", "", name), element("dd")));
   }
   const toggle = element("summary");
@@ -44,7 +44,7 @@ function create() {
   const details = element("details", "evidence", toggle, evidenceTable(rows), note);
   const item = element("li", "", element("article", "page",
     element("h3", "", badge, title, opened), summary, facts, details));
-  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), toggle, rows, note, details };
+  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details };
   details.addEventListener("toggle", () => {
     if (details.open) load(item);
   });
@@ -53,7 +53,7 @@ function create() {
 }
 
 function update(item, page) {
-  const { badge, title, opened, summary, facts, toggle, details } = item.parts;
+  const { badge, title, opened, summary, facts, span, toggle, details } = item.parts;
   const before = item.page;
   item.page = page;
   badge.className = `badge severity-${page.severity}`;
@@ -66,9 +66,11 @@ function update(item, page) {
   say(facts[0], page.entity_kind === "shop" ? "the whole shop" : `${page.entity_kind} ${page.entity_id}`);
   say(facts[1], format.count(page.refunds));
   say(facts[2], format.money(page.refunded));
-  say(facts[3], format.small(page.observed));
-  say(facts[4], format.small(page.expected));
-  say(facts[5], format.score(page.score));
+  const figure = (value) => page.of_money ?
+    format.money({ currency: page.refunded.currency, amount: value }) : format.small(value);
+  say(span, page.of_money ? "Amount" : format.span(page.window_seconds));
+  say(facts[3], `${figure(page.observed)}, ${figure(page.expected)} expected`);
+  say(facts[4], format.score(page.score));
   say(toggle, `Evidence: ${format.plural(page.evidence.length, "transaction", "transactions")}`);
   if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
 }
