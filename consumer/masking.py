@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -78,7 +79,7 @@ def masked_record(data: bytes, pseudonymize: Pseudonymizer) -> str | None:
         return None
     if not isinstance(document, dict):
         return None
-    secrets = frozenset(_texts(document))
+    secrets = _secrets(document)
     masked = {
         _name(name): _field(name, value, secrets, pseudonymize) for name, value in document.items()
     }
@@ -184,21 +185,26 @@ def _name(name: str) -> str:
     return name if fits else f"‹name of {len(name)} characters, masked›"
 
 
-def _texts(document: dict[str, Any]) -> set[str]:
+def _secrets(document: dict[str, Any]) -> frozenset[str]:
     """The texts that are masked wherever they show: those of payment and contact, and their words.
 
     Words, since a cashier writes "Mrs Smith" where the contact is "Jane Smith".
     """
-    found: set[str] = set()
-    for name in _PERSONAL:
-        part = document.get(name)
-        values = part.items() if isinstance(part, dict) else [("", part)]
-        for key, value in values:
-            if isinstance(value, str) and (name, key) != ("payment", "method"):
-                found.add(value.strip().casefold())
-                if name == "contact":
-                    found.update(value.casefold().split())
-    return {text for text in found if len(text) >= _TELLING_CHARACTERS}
+    payment, contact = document.get("payment"), document.get("contact")
+    if isinstance(payment, dict):
+        payment = [value for name, value in payment.items() if name != "method"]
+    whole = {text.strip().casefold() for text in (*_texts(payment), *_texts(contact))}
+    words = {word for text in _texts(contact) for word in text.casefold().split()}
+    return frozenset(text for text in whole | words if len(text) >= _TELLING_CHARACTERS)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text and number in `value`, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _looks_personal(text: str) -> bool:
