@@ -24,7 +24,9 @@ def _run(name: str) -> Measured:
 @click.group(invoke_without_command=True)
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
 @click.option(
-    "--only", type=click.Choice(["pipeline", "worker", "detection"]), help="One table alone."
+    "--only",
+    type=click.Choice(["pipeline", "worker", "recovery", "detection"]),
+    help="One table alone.",
 )
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
 @click.pass_context
@@ -38,6 +40,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.worker import worker_table
 
         worker_table(records)
+    if only == "recovery":  # ten minutes
+        from benchmarks.recovery import recovery_table
+
+        recovery_table()
     if only == "detection":  # minutes of two cores: when asked for by name
         from benchmarks.detection import main as detection
 
