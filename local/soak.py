@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from local.ending import Ending
+from local.outage import OutageReport, outage, outage_text
 from local.soaking import Options, Report, soak
 
 _FOLDER = Path(".tillwatch/soak")
@@ -27,13 +28,19 @@ _FOLDER = Path(".tillwatch/soak")
 @click.option("--preload", is_flag=True, help="Every record is there first; kills in its middle.")
 @click.option("--only", type=click.Choice(["child", "daemon"]), help="Kill this kind alone.")
 @click.option(
+    "--outage",
+    "outage_seconds",
+    type=float,
+    help="Instead of kills: OpenSearch is away for so many seconds, while the records arrive.",
+)
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     default=_FOLDER,
     show_default=True,
     help="The folder that state, logs and the report lie in; it is emptied first.",
 )
-def main(*, state: Path, **given: object) -> None:
+def main(*, state: Path, outage_seconds: float | None, **given: object) -> None:
     """Kill a worker's processes again and again; then compare everything that came out.
 
     Ends with 1 where a document, a row or a page is missing, doubled or different. The report is
@@ -46,10 +53,16 @@ def main(*, state: Path, **given: object) -> None:
     def tell(what: str) -> None:
         click.echo(f"[{time.monotonic() - began:7.1f} s] {what}", err=True)
 
-    report = soak(state, options, tell)
+    report: Report | OutageReport
+    if outage_seconds is None:
+        report = soak(state, options, tell)
+        said = text(report)
+    else:
+        report = outage(state, options, outage_seconds, tell)
+        said = outage_text(report)
     path = state / "report.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
-    click.echo(text(report))
+    click.echo(said)
     click.echo(f"report in {path}")
     sys.exit(1 if report.faults else 0)
 

@@ -38,7 +38,8 @@ _LONG_RECORDS_MIN = 100_000
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS_MAX = 90.0
 """How long a fault waits for the checkpoints before it, or for a process that it can kill."""
-_STUCK_SECONDS_MAX = 300.0
+STUCK_SECONDS_MAX = 300.0
+"""How long nothing may move, at the end, until it is taken for stuck."""
 _INDEX = "transactions-*"
 
 Tell = Callable[[str], None]
@@ -155,7 +156,7 @@ class Soak:
         """Until its moment has come."""
         if self._options.preload:
             share = len(self._records) * kills // (self._options.kills + 1)
-            self._until(lambda: self._documents() >= share, _STUCK_SECONDS_MAX)
+            self._until(lambda: self._documents() >= share, STUCK_SECONDS_MAX)
         elif self._searching and fault.commits:
             seen = self._checkpoints()
             moved = 0
@@ -255,7 +256,7 @@ class Soak:
             self._made,
             found.tips,
             check=self._check,
-            stuck_seconds_max=_STUCK_SECONDS_MAX,
+            stuck_seconds_max=STUCK_SECONDS_MAX,
         )
 
     def _report(self, expected: Uninterrupted, found: Outcome) -> Report:
