@@ -104,7 +104,7 @@ def test_names_of_fields_may_hold_data_too() -> None:
 def test_what_personal_fields_hold_shows_nowhere(
     personal: str, value: object, plain: str, other: object
 ) -> None:
-    assume(SECRET != other or (personal in {"payment", "contact"} and SECRET in json.dumps(value)))
+    assume(other != SECRET or (personal in {"payment", "contact"} and SECRET in json.dumps(value)))
     data = json.dumps({personal: value, plain: other}).encode()
     assert SECRET not in masked(data)
 
