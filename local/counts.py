@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from local.stack import Stack
+from local.stream_reading import Contents
 from sinks.dead_letters import DeadLetters
 from sinks.opensearch_client import connect
 
@@ -18,14 +19,16 @@ class Counts(msgspec.Struct, frozen=True):
     """The summary of a run.
 
     `records` are those on the stream; `transactions` distinct ids in the Parquet files;
-    `rejections` records in the dead-letter queue, each once; `refunds`, `pages` and `documents`
-    what OpenSearch holds; `parquet_rows` the rows of the published files; `seconds` from the first
-    record put to the last one out.
+    `rejections` records in the dead-letter queue, each once; `repeated` records that lie on the
+    stream again, byte for byte, and are no rejections: the three of them add up to `records`.
+    `refunds`, `pages` and `documents` are what OpenSearch holds; `parquet_rows` the rows of the
+    published files; `seconds` from the first record put to the last one out.
     """
 
     records: int
     transactions: int
     rejections: int
+    repeated: int
     refunds: int
     pages: int
     documents: int
@@ -33,17 +36,23 @@ class Counts(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def count(stack: Stack, records: int, seconds: float) -> Counts:
-    """Count what the stack holds now; `records` and `seconds` are the caller's to know."""
+def count(stack: Stack, found: Contents, seconds: float) -> Counts:
+    """Count what the stack holds now; what the stream held and `seconds` are the caller's to know.
+
+    Raises:
+        ValueError: there is no OpenSearch, or there are more dead letters than can be counted.
+    """
     made = stack.provisioned
     if stack.node is None:
         raise ValueError("there is no OpenSearch to count in")
     documents, refunds, pages = _indexed(stack.node.url)
     rows, transactions = _parquet(stack.aws.client("s3"), made.bucket)
+    letters = rejected_ids(stack.aws.client("sqs"), made.dead_letter_queue_url)
     return Counts(
-        records=records,
+        records=found.records,
         transactions=transactions,
-        rejections=rejected(stack.aws.client("sqs"), made.dead_letter_queue_url),
+        rejections=len(letters),
+        repeated=len(found.again - letters),
         refunds=refunds,
         pages=pages,
         documents=documents,
@@ -88,7 +97,12 @@ def _parquet(s3: Any, bucket: str) -> tuple[int, int]:
 
 
 def rejected(sqs: Any, queue_url: str) -> int:
-    """Distinct records in the dead-letter queue, which keeps them all.
+    """Distinct records in the dead-letter queue; see `rejected_ids`."""
+    return len(rejected_ids(sqs, queue_url))
+
+
+def rejected_ids(sqs: Any, queue_url: str) -> frozenset[str]:
+    """The ids of the records in the dead-letter queue, which keeps them all.
 
     Raises:
         ValueError: there are more than can be counted.
@@ -97,7 +111,7 @@ def rejected(sqs: Any, queue_url: str) -> int:
         sqs, queue_url, threading.Event(), messages_max=_MESSAGES_MAX, poll_seconds=0
     )
     with letters:
-        ids = {held.letter.record_id for held in letters.messages()}
+        ids = frozenset(held.letter.record_id for held in letters.messages())
     if letters.cut is not None:
         raise ValueError(f"the dead-letter queue cannot be counted: {letters.cut}")
-    return len(ids)
+    return ids

@@ -125,7 +125,7 @@ class Demo:
         seconds = time.monotonic() - began
         tell(f"drained in {seconds:.1f} s")
         self.stop_worker()
-        return count(self._stack, found.records, seconds)
+        return count(self._stack, found, seconds)
 
 
 @click.command()

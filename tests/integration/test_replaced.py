@@ -152,6 +152,6 @@ def test_an_idle_child_that_dies_or_stops_is_replaced_and_its_shard_goes_on(
     assert worker.samples(REPLACED) == {"died": 1, "silent": 1}
     # Counters went on over the replaced children, and nothing was lost or doubled.
     assert sum(worker.samples("tillwatch_records_total").values()) == 3 * PART
-    found = count(stack, 3 * PART, 0)
+    found = count(stack, contents(stack.aws.client("kinesis"), made.stream, made.shards), 0)
     assert (found.documents, found.parquet_rows, found.transactions) == (3 * PART,) * 3
     assert found.rejections == 0

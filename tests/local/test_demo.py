@@ -77,6 +77,7 @@ def test_once_accounts_for_every_line(tmp_path: Path) -> None:
         "records": 655,
         "transactions": 640,
         "rejections": 5,
+        "repeated": 10,
         "refunds": 40,
         "documents": 640,
         "parquet_rows": 640,
