@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.instant import DAY, HOUR, to_iso
-from events.parse import OCCURRED_END, OCCURRED_MIN, Parser
+from events.parse import OCCURRED_END, OCCURRED_MIN, TEXTS_SHARED_MAX, Parser
 from events.pseudonym import Pseudonymizer
 from events.rejection import Rejection
 from events.transaction import Line, Transaction
@@ -264,3 +264,15 @@ def test_identifiers_may_be_of_any_script() -> None:
     assert len(transaction.shop_id) == 128
     quoted = accepted(wire(transaction_id='a"b\\c', lines=[{"item_id": None}]))
     assert quoted.transaction_id == 'a"b\\c'
+
+
+def test_transactions_share_one_copy_of_what_repeats_and_the_copies_are_bounded() -> None:
+    parser = Parser(NAMES)
+    one, other = (parser.parse(record(wire(transaction_id=id_))) for id_ in ("t-1", "t-2"))
+    assert isinstance(one, Transaction)
+    assert isinstance(other, Transaction)
+    assert one.shop_id is other.shop_id
+    assert one.lines[0].category is other.lines[0].category
+    for number in range(TEXTS_SHARED_MAX + 100):
+        parser.parse(record(wire(cashier_id=f"c-{number}")))
+    assert 100 <= len(parser._shared) <= TEXTS_SHARED_MAX
