@@ -6,6 +6,7 @@ import pytest
 
 from local.aws import AwsEndpoint
 from local.opensearch import OpenSearchNode
+from sinks.opensearch_client import connect
 from tests.local.listening import listening
 
 pytestmark = pytest.mark.integration
@@ -35,3 +36,15 @@ def test_aws_endpoint_writes_into_its_folder_and_starts_empty(tmp_path: Path) ->
 
 def test_opensearch_node_listens_on_loopback_alone(opensearch: OpenSearchNode) -> None:
     assert listening(opensearch.pid) == {"127.0.0.1"}
+
+
+def test_opensearch_node_has_what_it_had_after_a_power_cut(tmp_path: Path) -> None:
+    with OpenSearchNode(tmp_path / "opensearch", keeps_its_port=True) as node:
+        url = node.url
+        client = connect(url)
+        client.index(index="kept", id="1", body={"a": 1})
+        node.kill()
+        node.resume()
+        assert node.url == url
+        assert client.get(index="kept", id="1")["_source"] == {"a": 1}
+        client.close()
