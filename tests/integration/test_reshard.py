@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ WORKER_SETTINGS = {
 }
 
 
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """KCL waits its whole grace for shards that have ended: a short one, for the test's sake."""
+    text = files("properties").joinpath("local.properties").read_text()
+    file = tmp_path / "kcl.properties"
+    file.write_text(text.replace("shutdownGraceMillis = 30000", "shutdownGraceMillis = 5000"))
+    return WORKER_SETTINGS | {"TILLWATCH_KCL_PROPERTIES": str(file)}
+
+
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReshardingAws]:
     with ReshardingAws(tmp_path_factory.mktemp("aws")) as endpoint:
@@ -46,7 +56,9 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReshardingAws]:
 
 @pytest.fixture
 def resharding(tmp_path: Path, aws: ReshardingAws, opensearch: OpenSearchNode) -> Iterator[Stack]:
-    with Stack(tmp_path, shards=SHARDS, aws=aws, node=opensearch, name="reshard") as stack:
+    with Stack(
+        tmp_path / "state", shards=SHARDS, aws=aws, node=opensearch, name="reshard"
+    ) as stack:
         client = stack.search_client()
         client.indices.delete(index="transactions-*,pages-*,rejections-*,operations*")
         client.close()
@@ -122,7 +134,9 @@ def test_the_endpoint_listens_on_loopback_alone(aws: ReshardingAws) -> None:
     assert listening(aws.kinesis.pid) == {"127.0.0.1"}
 
 
-def test_a_split_and_a_merge_change_nothing_that_comes_out(resharding: Stack) -> None:
+def test_a_split_and_a_merge_change_nothing_that_comes_out(
+    resharding: Stack, settings: dict[str, str]
+) -> None:
     stack = resharding
     stream = stack.provisioned.stream
     first, second = stack.provisioned.shards
@@ -130,7 +144,7 @@ def test_a_split_and_a_merge_change_nothing_that_comes_out(resharding: Stack) ->
     records = list(keyed(samples))
     till = Till(stack, records)
     till.put(len(records) // 4)
-    worker = start_worker(stack, WORKER_SETTINGS)
+    worker = start_worker(stack, settings)
     try:
         wait(lambda: all(at.isdigit() for at in till.leases().values()), worker)
 
