@@ -25,11 +25,13 @@ from anomaly.state import (
     encode,
 )
 from anomaly.suspicion import Suspicion
+from anomaly.verdicts import judge, shift
 from events.instant import DAY, HOUR, MINUTE, Instant
 from events.key_group import key_group
 from events.page import Page, PageStatus
 from events.score import Score
 from events.transaction import Transaction
+from events.verdict import Verdict
 
 PLACES = {channel: place for place, channel in enumerate(CHANNELS)}
 """Where a shop keeps each channel's strongest suspicion of the day."""
@@ -139,6 +141,20 @@ class Detector:
             return Observation(None, tuple(self._close_quiet(shop)))
         return None
 
+    def judge(self, verdict: Verdict) -> bool:
+        """Let what a person said of a page move that shop's threshold for its reason.
+
+        Within the bounds of anomaly/verdicts.py. False where it changes nothing: the same was said
+        before, or the shop is not known here.
+        """
+        shop = self._shops.get(verdict.shop_id)
+        if shop is None or not judge(shop.state, verdict):
+            return False
+        if not shop.dirty:
+            shop.dirty = True
+            self._changed.append(shop)
+        return True
+
     def take_changes(self) -> Changes:
         """The state of the shops and key groups that changed since the last call."""
         changed, self._changed = self._changed, []
@@ -213,6 +229,8 @@ class Detector:
         young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0) * WARM_UP_NATS
         thresholds = shop.group.thresholds
         beyond = [(one.nats - thresholds[one.channel].get() - young, one) for one in found]
+        if state.verdicts:
+            beyond = [(excess - shift(state, one.reason), one) for excess, one in beyond]
         excess, worst = max(beyond, key=lambda one: one[0])
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
         told += self._page(shop, refund, beyond, value)

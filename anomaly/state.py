@@ -39,6 +39,10 @@ CASHIERS_TOLD_MAX: Final = 8
 INCIDENTS_MAX: Final = 6
 """Incidents that one shop can have open at once; the quietest makes room."""
 
+VERDICT_REASONS_MAX: Final = 16
+VERDICT_PAGES_MAX: Final = 8
+"""Pages of one shop and reason whose last verdict is remembered, so that it can be taken back."""
+
 CHANNELS: Final = (
     "volume in two hours",
     "volume in a day",
@@ -166,6 +170,15 @@ class Incident(msgspec.Struct, array_like=True):
     """Weight and transaction id, worst first."""
 
 
+class VerdictState(msgspec.Struct, array_like=True):
+    """What verdicts on pages of one reason moved: so many nats at `at`, on the shop's clock."""
+
+    shift: float = 0.0
+    at: Instant = 0
+    pages: dict[str, str] = msgspec.field(default_factory=dict)
+    """The last pages judged, and what was found; the oldest first."""
+
+
 class ShopState(msgspec.Struct, array_like=True):
     """All that is known of one shop."""
 
@@ -195,6 +208,8 @@ class ShopState(msgspec.Struct, array_like=True):
     large_sales: dict[str, int] = msgspec.field(default_factory=dict)
     recent: list[Recent] = msgspec.field(default_factory=list)
     incidents: list[Incident] = msgspec.field(default_factory=list)
+    verdicts: dict[str, VerdictState] = msgspec.field(default_factory=dict)
+    """By reason."""
 
 
 class PeaksState(msgspec.Struct, array_like=True):

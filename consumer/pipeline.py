@@ -24,12 +24,13 @@ from events.position import Position
 from events.record import Record
 from events.rejection import Rejection
 from events.transaction import Transaction
+from events.verdict import Verdict
 
 
 class Parse(Protocol):
     """Turns every record into exactly one transaction or rejection."""
 
-    def __call__(self, record: Record) -> Transaction | Rejection:
+    def __call__(self, record: Record) -> Transaction | Verdict | Rejection:
         """The one or the other; no exception travels."""
         ...
 
@@ -101,6 +102,7 @@ class Pipeline:
         self._scored: list[Scored] = []
         self._pages: list[Page] = []
         self._rejections: list[Rejection] = []
+        self._verdicts: list[Verdict] = []
         self._first: Position | None = None
         self._last: Position | None = None
         self._records = 0
@@ -139,6 +141,8 @@ class Pipeline:
             parsed = parse(record)
             if type(parsed) is Transaction:
                 self._score(record, parsed)
+            elif type(parsed) is Verdict:
+                self._judge(parsed)
             else:
                 self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
             if self._bytes >= bytes_max or self._unscored >= UNSCORED_MAX:
@@ -182,6 +186,12 @@ class Pipeline:
             self._pages.extend(observation.pages)
         self._scored.append(Scored(record.position, transaction, score, record.data, arrived_at))
 
+    def _judge(self, verdict: Verdict) -> None:
+        """Let a verdict move its thresholds; what was scored before is behind the scorer then."""
+        self._scorer.judge(verdict)
+        self._kept = len(self._scored)
+        self._verdicts.append(verdict)
+
     def _find_group(self, shop_id: str) -> int:
         if len(self._group_of) >= _SHOPS_CACHED_MAX:
             self._group_of.clear()
@@ -212,6 +222,7 @@ class Pipeline:
                 last=last,
                 records=self._records,
                 behind_millis=behind_millis,
+                verdicts=tuple(self._verdicts),
             ),
             detector=detector,
             duplicates=self._duplicates.take_changes(lambda group: slice_of_group(group) in slices),

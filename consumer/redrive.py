@@ -17,6 +17,7 @@ from events.parse import Parser
 from events.record import Record
 from events.rejection import Rejection
 from events.transaction import Transaction
+from events.verdict import Verdict
 from sinks.deadline import Deadline
 from sinks.kinesis import CLOCK_MARGIN, StreamWriter
 from sinks.letter import UNREADABLE, Letter
@@ -184,6 +185,8 @@ class Redriver:
     ) -> tuple[str, Transaction | None]:
         """The partition key, and the transaction, which only a forced record may be without."""
         parsed = self._parse(letter, data, self._clock())
+        if isinstance(parsed, Verdict):
+            return parsed.shop_id, None
         if isinstance(parsed, Rejection):
             if not choices.force:
                 raise LetterKept(f"it would be rejected again: {parsed.reason} ({parsed.detail})")
@@ -286,5 +289,5 @@ class Redriver:
 
     def _parse(
         self, letter: Letter, data: bytes, arrived_at: Instant | None
-    ) -> Transaction | Rejection:
+    ) -> Transaction | Verdict | Rejection:
         return self._parser.parse(Record(letter.position, data, "", arrived_at))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from anomaly.detector import Changes, Detector, DetectorConfig, Observation
 from events.transaction import Transaction
+from events.verdict import Verdict
 
 
 class Scorer:
@@ -53,6 +54,12 @@ class Scorer:
             self.observe(transaction)
         # So that the next time what lies before needs not be shown again.
         self._keep(self._detector.take_changes())
+
+    def judge(self, verdict: Verdict) -> bool:
+        """Let a verdict move its thresholds, for good: `put_back` begins behind it from here on."""
+        moved = self._detector.judge(verdict)
+        self._keep(self._detector.take_changes())
+        return moved
 
     def take_changes(self) -> Changes:
         """The encoded state of what changed since the last call."""

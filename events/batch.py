@@ -8,6 +8,7 @@ from events.position import Position
 from events.rejection import Rejection
 from events.score import Score
 from events.transaction import Transaction
+from events.verdict import Verdict
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +30,7 @@ class Batch(msgspec.Struct, frozen=True):
     `first` and `last` are the positions of its first and last record, rejected and duplicate ones
     included; `records` counts all of them; `pages` holds every opening, update and closing in
     order; `behind_millis` is how far behind the tip of the stream the shard was at `last`, as the
-    stream says it.
+    stream says it; `verdicts` are what people said of pages in between.
     """
 
     scored: tuple[Scored, ...]
@@ -39,3 +40,4 @@ class Batch(msgspec.Struct, frozen=True):
     last: Position
     records: int
     behind_millis: int | None = None
+    verdicts: tuple[Verdict, ...] = ()

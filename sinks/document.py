@@ -1,4 +1,4 @@
-"""What OpenSearch indexes: one document per transaction, page, rejection and shard. Pure.
+"""What OpenSearch indexes: one document per transaction, page, verdict, rejection, shard. Pure.
 
 Fields are named as in events/. Contact data and card tokens arrive here as keyed hashes; raw bytes
 are never indexed. sinks/templates.py maps every field named here.
@@ -16,9 +16,11 @@ from events.position import Position
 from events.rejection import Rejection
 from events.score import Score
 from events.transaction import Line
+from events.verdict import Verdict
 from sinks.amount import money_json, quantity_json, unit_price_json
 
 OPERATIONS = "operations"
+VERDICTS = "verdicts"
 REJECTIONS_UNDATED = "rejections-undated"
 """Where rejections go whose record has no time of arrival, as from a file."""
 
@@ -105,6 +107,18 @@ class PageDocument(msgspec.Struct, omit_defaults=True):
     window_seconds: int | None = None
 
 
+class VerdictDocument(msgspec.Struct, omit_defaults=True):
+    """What was said of a page last; `_id` is the page's."""
+
+    page_id: str
+    shop_id: str
+    reason: str
+    verdict: str
+    given_at: datetime
+    by: str | None = None
+    note: str | None = None
+
+
 class RejectionDocument(msgspec.Struct, omit_defaults=True):
     """A rejection without its bytes, of which only the number is kept."""
 
@@ -133,7 +147,7 @@ class StatusDocument(msgspec.Struct, omit_defaults=True):
     last_event_at: datetime | None = None
 
 
-Source = Scored | Page | Rejection | Position
+Source = Scored | Page | Verdict | Rejection | Position
 """What a document was built from; a status document from the position that it reports."""
 
 
@@ -141,7 +155,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """One item of a bulk body: its two lines, and what they were built from."""
 
     action: Action
-    document: TransactionDocument | PageDocument | RejectionDocument | StatusDocument
+    document: (
+        TransactionDocument | PageDocument | VerdictDocument | RejectionDocument | StatusDocument
+    )
     source: Source
 
 
@@ -225,6 +241,21 @@ def latest(pages: tuple[Page, ...]) -> list[Page]:
         if known is None or item.revision >= known.revision:
             newest[item.page_id] = item
     return list(newest.values())
+
+
+def verdict(item: Verdict) -> Entry:
+    """The entry of one verdict: the latest on a page stands, in whatever order they are written."""
+    target = _VersionedTarget(VERDICTS, item.page_id, item.given_at // (SECOND // 1_000))
+    document = VerdictDocument(
+        page_id=item.page_id,
+        shop_id=item.shop_id,
+        reason=item.reason,
+        verdict=item.finding,
+        given_at=to_datetime(item.given_at),
+        by=item.by,
+        note=item.note,
+    )
+    return Entry(Action(target), document, item)
 
 
 def rejection(item: Rejection) -> Entry:

@@ -94,6 +94,16 @@ _PAGES = _object(
     window_seconds=_INTEGER,
 )
 
+_VERDICTS = _object(
+    page_id=_KEYWORD,
+    shop_id=_KEYWORD,
+    reason=_KEYWORD,
+    verdict=_KEYWORD,
+    given_at=_DATE,
+    by=_KEYWORD,
+    note=_SHOWN_ONLY,
+)
+
 _REJECTIONS = _object(
     position=_POSITION,
     stage=_KEYWORD,
@@ -121,6 +131,7 @@ _OPERATIONS = _object(
 _MAPPINGS = {
     "transactions": ("transactions-*", _TRANSACTIONS),
     "pages": ("pages-*", _PAGES),
+    "verdicts": ("verdicts", _VERDICTS),
     "rejections": ("rejections-*", _REJECTIONS),
     "operations": ("operations", _OPERATIONS),
 }

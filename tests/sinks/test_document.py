@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from events.transaction import Line
+from events.verdict import Verdict
 from sinks import document
 from tests.sinks.made import NOON, SHARD, batch, page, position, rejection, score, scored
 
@@ -130,6 +131,26 @@ def test_only_the_latest_revision_of_a_page_is_written() -> None:
     pages = (page(0), other, page(1, "updated"), page(2, "closed"), page(1, "updated"))
     assert document.latest(pages) == [page(2, "closed"), other]
     assert document.latest(()) == []
+
+
+def test_the_latest_verdict_on_a_page_stands() -> None:
+    item = Verdict("p-1", "shop-001", "volume", "ok", NOON, "ann", "a recall")
+    target, body = encoded(document.verdict(item))
+    assert target == {
+        "_index": "verdicts",
+        "_id": "p-1",
+        "version": NOON // 1_000,
+        "version_type": "external_gte",
+    }
+    assert body == {
+        "page_id": "p-1",
+        "shop_id": "shop-001",
+        "reason": "volume",
+        "verdict": "ok",
+        "given_at": "2026-01-05T12:00:00Z",
+        "by": "ann",
+        "note": "a recall",
+    }
 
 
 def test_a_rejection_has_no_bytes_and_one_place() -> None:

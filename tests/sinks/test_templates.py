@@ -24,6 +24,7 @@ def fields_of(struct: type[msgspec.Struct]) -> set[str]:
     [
         ("transactions", document.TransactionDocument),
         ("pages", document.PageDocument),
+        ("verdicts", document.VerdictDocument),
         ("rejections", document.RejectionDocument),
         ("operations", document.StatusDocument),
     ],
