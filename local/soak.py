@@ -25,6 +25,7 @@ _FOLDER = Path(".tillwatch/soak")
 @click.option(
     "--outages", default=2, show_default=True, help="OpenSearch ended, and started again."
 )
+@click.option("--freezes", default=2, show_default=True, help="A worker hangs, and goes on later.")
 @click.option("--preload", is_flag=True, help="Every record is there first; kills in its middle.")
 @click.option("--only", type=click.Choice(["child", "daemon"]), help="Kill this kind alone.")
 @click.option(

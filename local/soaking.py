@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 
 from local.drained import wait_until_drained
-from local.faults import Fault, Injected, kill, kill_worker, now_millis, plan, processes
+from local.faults import (
+    KILLS,
+    Fault,
+    Injected,
+    freeze_worker,
+    kill,
+    kill_worker,
+    now_millis,
+    plan,
+    processes,
+)
 from local.feed import Keyed, keyed
 from local.opensearch import OpenSearchNode
 from local.outcome import Outcome, read_outcome
@@ -54,6 +64,7 @@ class Options(msgspec.Struct, frozen=True):
     shards: int = 2
     workers: int = 2
     outages: int = 2
+    freezes: int = 2
     preload: bool = False
     only: str | None = None
     """Kill nothing but this kind, child or daemon."""
@@ -96,6 +107,7 @@ class Soak:
         self._made = stack.provisioned
         self._kinesis = stack.aws.client("kinesis")
         self._dynamodb = stack.aws.client("dynamodb")
+        self._sqs = stack.aws.client("sqs")
         self._records = list(samples(options))
         self._put = 0
         self._workers: dict[int, Part] = {}
@@ -124,21 +136,29 @@ class Soak:
                 parts.callback(self._workers[number].stop, WORKER_STOP_SECONDS_MAX)
             kills = 0
             for fault in steps:
-                if fault.kind not in {"stop search", "start search"}:
+                if fault.kind in KILLS:
                     kills += 1
                     self._put_until(len(self._records) * kills // (self._options.kills + 1))
                 self._wait_for(fault, kills)
                 self._inject(fault)
             self._put_until(len(self._records))
             self._drain()
+            self._until(lambda: self._letters() >= len(expected.sendings), _PATIENCE_SECONDS_MAX)
             for worker in self._workers.values():
                 worker.stop(WORKER_STOP_SECONDS_MAX)
         return self._report(expected, read_outcome(self._stack))
 
     def _plan(self) -> list[Fault]:
         options = self._options
+        between = options.records // (options.kills + 1)
         steps = plan(
-            options.seed, kills=options.kills, workers=options.workers, outages=options.outages
+            options.seed,
+            kills=options.kills,
+            workers=options.workers,
+            outages=options.outages,
+            freezes=options.freezes,
+            # What arrives between two kills is mostly taken before the next.
+            commits_max=max(1, between // int(SETTINGS["TILLWATCH_BATCH_RECORDS_MAX"])),
         )
         if options.only is None:
             return steps
@@ -169,7 +189,8 @@ class Soak:
                 return moved >= fault.commits
 
             self._until(enough, _PATIENCE_SECONDS_MAX)
-        time.sleep(fault.seconds)
+        if fault.kind != "freeze":
+            time.sleep(fault.seconds)
         self._check()
 
     def _until(self, true: Callable[[], bool], seconds_max: float) -> bool:
@@ -203,6 +224,8 @@ class Soak:
                 node.resume()
                 self._searching = True
                 pids = (node.pid,)
+            case "freeze":
+                pids = freeze_worker(self._workers[fault.worker].pid, fault.seconds)
             case "worker for good":
                 pids = kill_worker(self._workers.pop(fault.worker).pid)
             case _:
@@ -248,6 +271,14 @@ class Soak:
         finally:
             client.close()
 
+    def _letters(self) -> int:
+        """How many pages the subscriber got so far, repeated ones included."""
+        name = "ApproximateNumberOfMessages"
+        answer = self._sqs.get_queue_attributes(
+            QueueUrl=self._made.pages_queue_url, AttributeNames=[name]
+        )
+        return int(answer["Attributes"][name])
+
     def _drain(self) -> None:
         self._tell("every fault is done; waiting until all is through")
         found = contents(self._kinesis, self._made.stream, self._made.shards)
@@ -260,7 +291,7 @@ class Soak:
         )
 
     def _report(self, expected: Uninterrupted, found: Outcome) -> Report:
-        kills = [one for one in self._injected if "search" not in one.kind]
+        kills = [one for one in self._injected if one.kind in KILLS]
         return Report(
             options=self._options,
             seconds=round(time.monotonic() - self._began, 1),
