@@ -74,13 +74,24 @@ _RETRIES = _counted(
     "tillwatch_retries_total", "Tries that a service did not take.", "shard", "service"
 )
 
+
+def _lag(report: Report, since: float) -> float | None:
+    """As of what the daemon said last; what is in a commit is at least as old as the commit."""
+    if report.lag_seconds is None:
+        return None
+    behind = report.lag_seconds + report.lag_age + since
+    return max(behind, _aged(report.commit_age, since) or 0.0)
+
+
+def _aged(age: float | None, since: float) -> float | None:
+    return None if age is None else age + since
+
+
 # What a child's last report says; None where it says nothing of the kind.
 _GAUGES: dict[Metric, Callable[[Report, float], float | None]] = {
     _measured(
-        "tillwatch_lag_seconds", "Behind the stream's tip, at most: grows in silence too.", "shard"
-    ): lambda report, since: (
-        None if report.lag_seconds is None else report.lag_seconds + report.lag_age + since
-    ),
+        "tillwatch_lag_seconds", "How far the shard is behind what happens, at most.", "shard"
+    ): _lag,
     _measured(
         "tillwatch_checkpoint_age_seconds", "Since the child's last checkpoint.", "shard"
     ): lambda report, since: _aged(report.checkpoint_age, since),
@@ -232,10 +243,6 @@ def _family(metric: Metric, values: list[tuple[tuple[str, ...], float]]) -> Fami
     for labels, value in values:
         family.add_metric(labels, value)
     return family
-
-
-def _aged(age: float | None, since: float) -> float | None:
-    return None if age is None else age + since
 
 
 def resident_bytes(pid: int | None) -> int:

@@ -103,7 +103,7 @@ def test_every_figure_of_a_report_comes_out_with_its_age() -> None:
         ("tillwatch_rejections_total", shard, "parse", "amount_not_positive"): 8,
         ("tillwatch_rejections_total", shard, "other", "other"): 1,
         ("tillwatch_retries_total", shard, "opensearch"): 12,
-        ("tillwatch_lag_seconds", shard): 13,
+        ("tillwatch_lag_seconds", shard): 15,
         ("tillwatch_checkpoint_age_seconds", shard): 14,
         ("tillwatch_commit_age_seconds", shard): 15,
         ("tillwatch_beat_age_seconds", shard): 10.5,
@@ -120,6 +120,16 @@ def test_every_figure_of_a_report_comes_out_with_its_age() -> None:
         ("tillwatch_children_replaced_total", "died"): 1,
         ("tillwatch_log_lines_dropped_total",): 13,
     }
+
+
+def test_lag_is_what_the_daemon_said_and_the_time_since_or_the_age_of_a_commit() -> None:
+    worker = Worker()
+    worker.up()
+    worker.children.receive(datagram(lag_seconds=2.0, lag_age=1.0))
+    worker.clock.now += 10
+    assert worker.samples()["tillwatch_lag_seconds", "shardId-0"] == 13
+    worker.children.receive(datagram(sequence=2, lag_seconds=2.0, lag_age=1.0, commit_age=50.0))
+    assert worker.samples()["tillwatch_lag_seconds", "shardId-0"] == 50
 
 
 def test_a_shard_that_is_gone_keeps_its_counters_and_loses_its_gauges() -> None:

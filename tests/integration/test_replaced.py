@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,11 +39,11 @@ _log = logging.getLogger(__name__)
 class Worker:
     """A real worker, and what it says of itself over HTTP."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, stack: Stack, **more: str) -> None:
         settings = {
             "TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "2",
             "TILLWATCH_HEARTBEAT_SECONDS_MAX": "5",
+            **{f"TILLWATCH_{name.upper()}": value for name, value in more.items()},
         }
         self._log = stack.folder.path / "worker.log"
         self._before = self._log.stat().st_size if self._log.exists() else 0
@@ -76,9 +78,9 @@ class Worker:
         return {name: said["pid"] for name, said in shards.items()} if ready else {}
 
     def samples(self, name: str) -> dict[str, float]:
-        """The samples of a metric by their labels' values."""
+        """The samples of a metric by their labels' values, in the order of the labels' names."""
         return {
-            ",".join(sample.labels.values()): sample.value
+            ",".join(sample.labels[of] for of in sorted(sample.labels)): sample.value
             for family in text_string_to_metric_families(self.get("/metrics")[1])
             for sample in family.samples
             if sample.name == name
@@ -95,11 +97,17 @@ class Worker:
 
 
 @pytest.fixture
-def worker(stack: Stack) -> Iterator[Worker]:
+def start(stack: Stack) -> Iterator[Callable[..., Worker]]:
     stack.renew(shards=SHARDS)
-    started = Worker(stack)
-    yield started
-    started.part.stop(WORKER_STOP_SECONDS_MAX)
+    started: list[Worker] = []
+
+    def make(**more: str) -> Worker:
+        started.append(Worker(stack, **more))
+        return started[-1]
+
+    yield make
+    for one in started:
+        one.part.stop(WORKER_STOP_SECONDS_MAX)
 
 
 def put(stack: Stack, begin: int) -> None:
@@ -113,9 +121,10 @@ def put(stack: Stack, begin: int) -> None:
 
 
 def test_an_idle_child_that_dies_or_stops_is_replaced_and_its_shard_goes_on(
-    stack: Stack, worker: Worker
+    stack: Stack, start: Callable[..., Worker]
 ) -> None:
     made = stack.provisioned
+    worker = start()
 
     def drain() -> None:
         tips = contents(stack.aws.client("kinesis"), made.stream, made.shards).tips
@@ -155,3 +164,37 @@ def test_an_idle_child_that_dies_or_stops_is_replaced_and_its_shard_goes_on(
     found = count(stack, contents(stack.aws.client("kinesis"), made.stream, made.shards), 0)
     assert (found.documents, found.parquet_rows, found.transactions) == (3 * PART,) * 3
     assert found.rejections == 0
+
+
+def test_a_child_that_waits_for_a_service_is_left_alone_until_its_daemon_dies(
+    stack: Stack, start: Callable[..., Worker]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    put(stack, 0)
+    worker = start(opensearch_url=nobody, shutdown_seconds_max="2")
+    shards = set(stack.provisioned.shards)
+    waiting = {f"opensearch,{shard}" for shard in shards}
+    worker.wait(lambda: set(worker.samples("tillwatch_waiting")) == waiting)
+    before = worker.children()
+    assert set(before) == shards, "one that waits is ready"
+
+    # Several times as long as a heartbeat may be away.
+    worker.wait(lambda: min(worker.samples("tillwatch_commit_age_seconds").values()) > 20)
+    assert worker.children() == before
+    assert worker.samples(REPLACED) == {}
+    assert worker.samples("tillwatch_daemon_restarts_total") == {"": 0}
+    retries = worker.samples("tillwatch_retries_total")
+    assert set(retries) == waiting
+    assert min(retries.values()) >= 3
+    # The daemon's reads are at the tip, as little as there is; what was read is not out.
+    assert min(worker.samples("tillwatch_lag_seconds").values()) > 10
+
+    # They read nothing either, so they have to see for themselves that the daemon died.
+    daemon = json.loads(worker.get("/readyz")[1])["daemon"]["pid"]
+    os.kill(daemon, signal.SIGKILL)
+    worker.wait(lambda: worker.children() and worker.children() != before)
+    assert not set(worker.children().values()) & set(before.values())
+    assert not any(Path(f"/proc/{pid}").exists() for pid in before.values())
+    assert worker.samples("tillwatch_daemon_restarts_total") == {"": 1}
+    assert worker.samples(REPLACED) == {}
