@@ -8,6 +8,10 @@ from events.instant import HOUR, Instant
 from sinks.parquet import ClosedHour
 from sinks.sink import StagedPart
 
+OPEN_MAX: Instant = 2 * HOUR
+"""So far the watermark goes, beyond the lateness, while an hour is open: one that lies a day ahead,
+by a till's clock, would keep every staged part of a day, and make every Snapshot larger."""
+
 
 class OpenHour(msgspec.Struct):
     """One hour that still takes rows: its staged pieces, and the watermark when it was opened."""
@@ -31,8 +35,9 @@ class HoursState(msgspec.Struct):
 class Hours:
     """The hours of one shard.
 
-    An hour closes when the watermark (the latest event time seen) is `lateness` past both its end
+    An hour closes when the watermark (how far event time has come) is `lateness` past both its end
     and the watermark at which it was opened; so a late record opens its hour anew and adds a file.
+    So does one whose hour lies far ahead: that closes once it has been open for `OPEN_MAX`.
     """
 
     def __init__(self, shard_id: str, lateness: Instant, state: HoursState | None = None) -> None:
@@ -65,10 +70,8 @@ class Hours:
         state = self.state
         for hour in sorted(state.open):
             entry = state.open[hour]
-            over = (
-                state.watermark is not None
-                and max(hour + HOUR, entry.opened_at) + self._lateness <= state.watermark
-            )
+            ends = min(max(hour + HOUR, entry.opened_at), entry.opened_at + OPEN_MAX)
+            over = state.watermark is not None and ends + self._lateness <= state.watermark
             if over or everything:
                 del state.open[hour]
                 state.to_publish.append(

@@ -210,3 +210,38 @@ def test_the_watermark_never_goes_back(moments: list[Instant | None]) -> None:
         if moment is not None:
             seen.append(moment)
         assert hours.state.watermark == max(seen, default=None)
+
+
+def test_a_till_whose_clock_is_a_day_ahead_keeps_no_day_of_parts() -> None:
+    shard = Shard()
+    for number in range(300):  # 25 hours of a batch every five minutes
+        now = number * 5 * MINUTE
+        made = part(number, (now - now % HOUR, now - now % HOUR + 24 * HOUR))
+        assert made is not None
+        shard.staged[made.key] = made.hours
+        shard.hours.add(made, now)
+        shard.close()
+        shard.publish()
+        state = shard.hours.state
+        assert len(state.open) <= 6
+        assert len(state.staged) <= (2 * HOUR + LATENESS + HOUR) // (5 * MINUTE)
+    shard.close(everything=True)
+    shard.publish()
+    assert shard.published == shard.all_pieces()
+    assert shard.hours.state.staged == {}
+    # The hours of its own clock are a file or two each, those of the others one.
+    files = Counter(key.partition("hour=")[0] for key in shard.keys)
+    assert set(shard.keys.values()) == {1}
+    assert sum(files.values()) <= 25 + 2 * 25
+
+
+def test_a_till_that_is_half_an_hour_ahead_changes_nothing() -> None:
+    hours = Hours(SHARD, LATENESS)
+    hours.add(part(0, (HOUR,)), HOUR - 30 * MINUTE)
+    hours.add(part(1, (0, HOUR)), HOUR + 30 * MINUTE)
+    hours.add(part(2, (HOUR,)), 2 * HOUR + LATENESS - 1)
+    hours.close()
+    assert [hour.hour for hour in hours.state.to_publish] == [0]
+    hours.add(None, 2 * HOUR + LATENESS)
+    hours.close()
+    assert [hour.hour for hour in hours.state.to_publish] == [0, HOUR]
