@@ -17,18 +17,27 @@ class Sighting(Enum):
     """Seen with other bytes: two transactions claim one id."""
 
 
+_NEW = Sighting.NEW  # asking an Enum's class for its member takes as long as asking a dictionary
+
+Remembered = dict[str, int]
+"""CRC-32 by transaction id, in the order in which they were seen."""
+
+
 class _Generations:
     """One key group's ids: the current generation fills up, then becomes the previous one."""
 
-    __slots__ = ("current", "previous")
+    __slots__ = ("changes", "current", "previous")
 
     def __init__(self) -> None:
         self.current: dict[str, int] = {}
         self.previous: dict[str, int] = {}
+        self.changes: list[Remembered] = [{}]
+        """What was added since the last take; an id that was forgotten meanwhile, twice."""
 
+    def turn(self) -> None:
+        """Forget the previous generation; the current one takes its place."""
+        self.previous, self.current = self.current, {}
 
-Remembered = dict[str, int]
-"""CRC-32 by transaction id, in the order in which they were seen."""
 
 _decoder: msgspec.msgpack.Decoder[list[Remembered]] = msgspec.msgpack.Decoder(list[Remembered])
 
@@ -43,24 +52,26 @@ class Duplicates:
     def __init__(self, remembered_min: int) -> None:
         self._remembered_min = remembered_min
         self._groups: dict[int, _Generations] = {}
-        self._changes: dict[int, list[Remembered]] = {}
 
     def see(self, group: int, transaction_id: str, data: bytes) -> Sighting:
         """Whether `transaction_id` is new; if so it is remembered from now on."""
         generations = self._groups.get(group)
         if generations is None:
             generations = self._groups[group] = _Generations()
-        digest = crc32(data)
-        known = generations.current.get(transaction_id)
+        current, digest = generations.current, crc32(data)
+        known = current.get(transaction_id)
         if known is None:
             known = generations.previous.get(transaction_id)
             if known is None:
-                self._remember(generations, transaction_id, digest)
-                changes = self._changes.setdefault(group, [{}])
-                if transaction_id in changes[-1]:  # forgotten since: its order counts twice
-                    changes.append({})
-                changes[-1][transaction_id] = digest
-                return Sighting.NEW
+                current[transaction_id] = digest
+                if len(current) >= self._remembered_min:
+                    generations.turn()
+                changes = generations.changes[-1]
+                if transaction_id in changes:  # forgotten since: its order counts twice
+                    changes = {}
+                    generations.changes.append(changes)
+                changes[transaction_id] = digest
+                return _NEW
         return Sighting.REPEATED if known == digest else Sighting.REUSED
 
     def take_changes(self, whole: Callable[[int], bool] = lambda _: False) -> dict[int, bytes]:
@@ -69,13 +80,14 @@ class Duplicates:
         Of the groups that `whole` names it is everything, such that restoring that alone gives the
         same memory.
         """
-        changes, self._changes = self._changes, {}
-        taken = {
-            group: msgspec.msgpack.encode(ids) for group, ids in changes.items() if not whole(group)
-        }
+        taken = {}
         for group, generations in self._groups.items():
+            changes, generations.changes = generations.changes, [{}]
             if whole(group):
-                taken[group] = msgspec.msgpack.encode([generations.previous, generations.current])
+                changes = [generations.previous, generations.current]
+            elif not changes[0]:
+                continue
+            taken[group] = msgspec.msgpack.encode(changes)
         return taken
 
     def restore(self, encoded: Mapping[int, Sequence[bytes]]) -> None:
@@ -85,10 +97,6 @@ class Duplicates:
             for changes in taken:
                 for ids in _decoder.decode(changes):
                     for transaction_id, digest in ids.items():
-                        self._remember(generations, transaction_id, digest)
-
-    def _remember(self, generations: _Generations, transaction_id: str, digest: int) -> None:
-        generations.current[transaction_id] = digest
-        if len(generations.current) >= self._remembered_min:
-            generations.previous = generations.current
-            generations.current = {}
+                        generations.current[transaction_id] = digest
+                        if len(generations.current) >= self._remembered_min:
+                            generations.turn()
