@@ -12,8 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from consumer.lease import WORKER_VARIABLE
 from consumer.logs import LINE_BYTES_MAX, SOCKET_VARIABLE
 from consumer.snapshot import FORMAT_VERSION, MAGIC
+from local.aws import AwsEndpoint
+from sinks.directory import DirectoryObjectStore
+from sinks.dynamodb_fence import DynamoFence
+from sinks.fence import Held
+from tests.consumer.conftest import Holding
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE_SECONDS = 120
@@ -35,7 +45,7 @@ child.main()
 """
 
 
-def environment(folder: Path, **more: str) -> dict[str, str]:
+def environment(folder: Path, holding: Holding | None = None, **more: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {
         **kept,
@@ -49,6 +59,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "TILLWATCH_TOPIC_ARN": "arn:aws:sns:eu-west-1:1:pages",
         "TILLWATCH_DEAD_LETTER_QUEUE_URL": f"{CLOSED}/letters",
         "TILLWATCH_PSEUDONYM_KEY": "correct horse battery staple",
+        **(holding.environment if holding else {}),
         **more,
     }
 
@@ -110,8 +121,10 @@ def test_with_bad_settings_it_ends_and_says_nothing_to_the_daemon(tmp_path: Path
     assert b"horse" not in err
 
 
-def test_a_shard_without_records_is_taken_ticked_and_given_back(tmp_path: Path) -> None:
-    with child(environment(tmp_path)) as process:
+def test_a_shard_without_records_is_taken_ticked_and_given_back(
+    tmp_path: Path, holding: Holding
+) -> None:
+    with child(environment(tmp_path, holding)) as process:
         for action, fields in (
             ("initialize", {"shardId": "shardId-0", "sequenceNumber": "TRIM_HORIZON"}),
             ("processRecords", {"records": [], "millisBehindLatest": 0}),
@@ -127,8 +140,10 @@ def test_a_shard_without_records_is_taken_ticked_and_given_back(tmp_path: Path) 
     assert (taken["level"], taken["shard_id"], taken["shops"]) == ("INFO", "shardId-0", 0)
 
 
-def test_what_is_printed_by_mistake_does_not_reach_the_protocol(tmp_path: Path) -> None:
-    with child(environment(tmp_path), "-c", PRINTING) as process:
+def test_what_is_printed_by_mistake_does_not_reach_the_protocol(
+    tmp_path: Path, holding: Holding
+) -> None:
+    with child(environment(tmp_path, holding), "-c", PRINTING) as process:
         process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
         assert process.answer() == {"action": "status", "responseFor": "initialize"}
         process.send("shutdownRequested")
@@ -141,8 +156,10 @@ def test_what_is_printed_by_mistake_does_not_reach_the_protocol(tmp_path: Path) 
     assert b"from a program that it starts" in err
 
 
-def test_an_unexpected_error_ends_it_with_its_reason_in_the_log(tmp_path: Path) -> None:
-    with child(environment(tmp_path)) as process:
+def test_an_unexpected_error_ends_it_with_its_reason_in_the_log(
+    tmp_path: Path, holding: Holding
+) -> None:
+    with child(environment(tmp_path, holding)) as process:
         process.send("dance")
         assert process.answer() is None
         _, err = process.end()
@@ -152,34 +169,70 @@ def test_an_unexpected_error_ends_it_with_its_reason_in_the_log(tmp_path: Path) 
     assert "ProtocolError" in said["exception"]
 
 
-def test_a_checkpoint_whose_snapshot_is_not_there_is_refused(tmp_path: Path) -> None:
-    with child(environment(tmp_path)) as process:
+def test_a_checkpoint_whose_snapshot_is_not_there_is_refused(
+    tmp_path: Path, holding: Holding
+) -> None:
+    with child(environment(tmp_path, holding)) as process:
         process.send("initialize", shardId="shardId-0", sequenceNumber="49590", subSequenceNumber=2)
         assert process.answer() is None
         _, err = process.end()
     assert process.process.returncode == 1
     said = log_lines(err)[-1]
-    assert "snapshots/shardId-0/49590-2" in said["exception"]
+    assert "the snapshot of shardId-0 at 49590-2 cannot be used" in said["exception"]
     assert "docs/operations.md" in said["exception"]
 
 
-def test_a_snapshot_of_a_later_version_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "store" / "snapshots" / "shardId-0" / "7-0"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(MAGIC + (FORMAT_VERSION + 1).to_bytes(2, "big") + bytes(16) + b"body")
-    with child(environment(tmp_path)) as process:
+def test_a_snapshot_of_a_later_version_is_refused_by_name(
+    tmp_path: Path, holding: Holding, aws: AwsEndpoint
+) -> None:
+    store = DirectoryObjectStore(tmp_path / "store")
+    store.put("snapshots/7", MAGIC + (FORMAT_VERSION + 1).to_bytes(2, "big") + bytes(16) + b"body")
+    fence = DynamoFence(
+        aws.client("dynamodb"),
+        holding.made.ledger_table,
+        holding.made.application,
+        threading.Event(),
+    )
+    fence.note("shardId-0", Held(fence.advance("shardId-0").epoch, {"7-0": "snapshots/7"}))
+    with child(environment(tmp_path, holding)) as process:
         process.send("initialize", shardId="shardId-0", sequenceNumber="7", subSequenceNumber=0)
         assert process.answer() is None
         _, err = process.end()
     assert f"format version {FORMAT_VERSION + 1}" in log_lines(err)[-1]["exception"]
 
 
-def test_a_supervised_child_logs_to_its_supervisors_socket(tmp_path: Path) -> None:
+def test_a_shard_that_another_worker_holds_is_left_alone(tmp_path: Path, holding: Holding) -> None:
+    with child(environment(tmp_path, holding, **{WORKER_VARIABLE: "a zombie"})) as process:
+        for action, fields in (
+            ("initialize", {"shardId": "shardId-0", "sequenceNumber": "7", "subSequenceNumber": 0}),
+            ("processRecords", {"records": [record(8)], "millisBehindLatest": 0}),
+            ("leaseLost", {}),
+        ):
+            process.send(action, **fields)
+            assert process.answer() == {"action": "status", "responseFor": action}
+        out, err = process.end()
+    assert process.process.returncode == 0
+    assert out == b""
+    assert any("held by worker-of-the-test" in line["message"] for line in log_lines(err))
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_child_that_nobody_named_says_what_to_do(tmp_path: Path, holding: Holding) -> None:
+    with child(environment(tmp_path, holding, **{WORKER_VARIABLE: ""})) as process:
+        process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
+        assert process.answer() is None
+        _, err = process.end()
+    assert "start the worker with `tillwatch run`" in log_lines(err)[-1]["exception"]
+
+
+def test_a_supervised_child_logs_to_its_supervisors_socket(
+    tmp_path: Path, holding: Holding
+) -> None:
     path = str(tmp_path / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(path)
         receiver.settimeout(DEADLINE_SECONDS)
-        with child(environment(tmp_path, **{SOCKET_VARIABLE: path})) as process:
+        with child(environment(tmp_path, holding, **{SOCKET_VARIABLE: path})) as process:
             process.send("initialize", shardId="shardId-3", sequenceNumber="TRIM_HORIZON")
             assert process.answer() == {"action": "status", "responseFor": "initialize"}
             line = json.loads(receiver.recv(LINE_BYTES_MAX))
@@ -199,8 +252,10 @@ def record(number: int) -> dict[str, Any]:
     }
 
 
-def test_while_no_service_answers_it_waits_and_reports_nothing_done(tmp_path: Path) -> None:
-    with child(environment(tmp_path, TILLWATCH_BATCH_RECORDS_MAX="1")) as process:
+def test_while_no_service_answers_it_waits_and_reports_nothing_done(
+    tmp_path: Path, holding: Holding
+) -> None:
+    with child(environment(tmp_path, holding, TILLWATCH_BATCH_RECORDS_MAX="1")) as process:
         process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
         assert process.answer() == {"action": "status", "responseFor": "initialize"}
         process.send("processRecords", records=[record(1), record(2)], millisBehindLatest=0)

@@ -67,13 +67,14 @@ def no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_properties_are_completed_from_the_settings() -> None:
-    found = parse(properties(settings(), "/somewhere/child"))
+    found = parse(properties(settings(), "/somewhere/child", "worker-1"))
     completed = {name: found[name] for name in found if name not in shipped("production")}
     assert completed == {
         "applicationName": "tills-eu",
         "streamName": "tills",
         "regionName": "eu-north-1",
         "executableName": "/somewhere/child",
+        "workerId": "worker-1",
         "AwsCredentialsProvider": "DefaultCredentialsProvider",
         "processingLanguage": f"python/{sys.version_info.major}.{sys.version_info.minor}",
     }
@@ -81,7 +82,7 @@ def test_properties_are_completed_from_the_settings() -> None:
 
 
 def test_with_another_endpoint_the_daemon_goes_nowhere_else() -> None:
-    found = parse(properties(settings(aws_endpoint=CLOSED), "/somewhere/child"))
+    found = parse(properties(settings(aws_endpoint=CLOSED), "/somewhere/child", "worker-1"))
     assert found["kinesisEndpoint"] == found["dynamoDBEndpoint"] == CLOSED
     assert found["metricsLevel"] == "NONE"
     assert shipped("production")["metricsLevel"] != "NONE"
@@ -90,14 +91,14 @@ def test_with_another_endpoint_the_daemon_goes_nowhere_else() -> None:
 def test_a_file_of_ones_own_takes_the_place_of_productions(tmp_path: Path) -> None:
     own = tmp_path / "own.properties"
     own.write_text("maxRecords = 17\nstreamName = overruled\n")
-    found = parse(properties(settings(kcl_properties=own), "/somewhere/child"))
+    found = parse(properties(settings(kcl_properties=own), "/somewhere/child", "worker-1"))
     assert found["maxRecords"] == "17"
     assert found["streamName"] == "tills"
     assert "failoverTimeMillis" not in found
 
 
 def test_no_secret_is_in_the_properties() -> None:
-    assert "horse" not in properties(settings(), "/somewhere/child")
+    assert "horse" not in properties(settings(), "/somewhere/child", "worker-1")
 
 
 def test_production_keeps_what_its_comments_promise() -> None:
@@ -112,7 +113,7 @@ def test_production_keeps_what_its_comments_promise() -> None:
     assert "timeoutInSeconds" not in found
     assert found["validateSequenceNumberBeforeCheckpointing"] == "false"
     text = FOLDER.joinpath("production.properties").read_text()
-    for name in parse(properties(settings(aws_endpoint=CLOSED), "/somewhere/child")):
+    for name in parse(properties(settings(aws_endpoint=CLOSED), "/somewhere/child", "worker-1")):
         assert name in found or name in text, f"production.properties does not tell of {name}"
 
 
@@ -130,7 +131,9 @@ def test_local_is_productions_with_shorter_waits_and_no_metrics() -> None:
 
 
 def test_neither_file_sets_what_the_settings_complete() -> None:
-    completed = parse(properties(settings(), "/x")).keys() - shipped("production").keys()
+    completed = (
+        parse(properties(settings(), "/x", "w")).keys() - shipped("production").keys()
+    )
     for name in ("production", "local"):
         assert not completed & shipped(name).keys()
 
@@ -145,7 +148,10 @@ def test_every_property_is_one_that_the_daemon_knows() -> None:
     with zipfile.ZipFile(str(jar)) as classes:
         known = classes.read(f"{package}config/MultiLangDaemonConfiguration.class")
         own = classes.read(f"{package}MultiLangDaemonConfig.class")
-    names = parse(properties(settings(aws_endpoint=CLOSED), "/x")).keys() | shipped("local").keys()
+    names = (
+        parse(properties(settings(aws_endpoint=CLOSED), "/x", "w")).keys()
+        | shipped("local").keys()
+    )
     for name in names:
         setter = f"set{name[0].upper()}{name[1:]}".encode()
         assert setter in known or name.encode() in own, name

@@ -13,15 +13,12 @@ import pytest
 from events.batch import Batch
 from events.position import Position
 from sinks.dlq import DeadLetterSink
-from sinks.dynamodb import Ledger
 from sinks.memory import MemorySink
 from sinks.opensearch import OpenSearchSink
 from sinks.opensearch_client import connect
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Sink, Stopped, Written
-from sinks.sns import PageSink
-from tests.sinks.aws_double import create_ledger_table
 from tests.sinks.made import NOON, batch, page, rejection, scored, trade
 from tests.sinks.scripted_node import ScriptedNode
 from tests.sinks.trouble import AwsTrouble
@@ -183,34 +180,13 @@ class DeadLetterPlace(QueuePlace):
         return {message["id"]: message for message in self.receive()}
 
 
-class PagePlace(QueuePlace):
-    def __init__(self, aws: "AwsEndpoint") -> None:
-        super().__init__(aws, "sns")
-        self._dynamodb = aws.client("dynamodb")
-        create_ledger_table(self._dynamodb, self.name)
-        topic = self.client.create_topic(Name=self.name)["TopicArn"]
-        attributes = self.sqs.get_queue_attributes(
-            QueueUrl=self.queue, AttributeNames=["QueueArn"]
-        )["Attributes"]
-        self.client.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
-        ledger = Ledger(self._dynamodb, self.name, self.stop, wait_seconds_max=0.001)
-        self.sink = PageSink(self.client, topic, ledger, self.stop, wait_seconds_max=0.001)
-
-    def holds(self) -> Any:
-        return sorted(message["Message"] for message in self.receive())
-
-    def end(self) -> None:
-        super().end()
-        self._dynamodb.close()
-
-
 REAL = pytest.mark.integration
 
 
 @pytest.fixture(
     params=[
         "memory",
-        *(pytest.param(n, marks=REAL) for n in ("opensearch", "parquet", "dlq", "sns")),
+        *(pytest.param(n, marks=REAL) for n in ("opensearch", "parquet", "dlq")),
     ]
 )
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
@@ -222,7 +198,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         made = OpenSearchPlace(request.getfixturevalue("stack"))
     else:
         kinds: dict[str, Callable[[AwsEndpoint], Place]]
-        kinds = {"parquet": ParquetPlace, "dlq": DeadLetterPlace, "sns": PagePlace}
+        kinds = {"parquet": ParquetPlace, "dlq": DeadLetterPlace}
         made = kinds[request.param](request.getfixturevalue("aws"))
     yield made
     made.sink.close()

@@ -1,16 +1,20 @@
 """Drained is said when everything is committed and published, and not before."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from consumer.hours import HoursState, OpenHour
+from consumer.rotation import SLICES_MAX, Slices
 from consumer.snapshot import Snapshot, State, encode
 from events.instant import HOUR
 from local.aws import AwsEndpoint
 from local.drained import StuckError, wait_until_drained
 from local.provision import Provisioned, provision
+from sinks.dynamodb_fence import DynamoFence
+from sinks.fence import Held
 from sinks.parquet import ClosedHour
 
 pytestmark = pytest.mark.integration
@@ -29,10 +33,15 @@ def commit(aws: AwsEndpoint, made: Provisioned) -> Commit:
 
     def commit(sequence: str, hours: HoursState) -> None:
         shard = made.shards[0]
-        snapshot = Snapshot(shard, f"{sequence}-0", 4, "m", "r", (), State(hours=hours))
-        aws.client("s3").put_object(
-            Bucket=made.bucket, Key=f"snapshots/{shard}/{sequence}-0", Body=encode(snapshot)
+        at, key = f"{sequence}-0", f"snapshots/{shard}/{sequence}"
+        whole = Slices(0, SLICES_MAX)
+        written = State(hours=hours)
+        snapshot = Snapshot(made.application, shard, at, 4, "m", "r", whole, (), written)
+        aws.client("s3").put_object(Bucket=made.bucket, Key=key, Body=encode(snapshot))
+        fence = DynamoFence(
+            aws.client("dynamodb"), made.ledger_table, made.application, threading.Event()
         )
+        fence.note(shard, Held(fence.advance(shard).epoch, {at: key}))
         aws.client("dynamodb").update_item(
             TableName=made.application,
             Key={"leaseKey": {"S": shard}},

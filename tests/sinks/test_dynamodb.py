@@ -1,4 +1,5 @@
-import threading
+"""The ledger: one process at a time sends a page, and each page once."""
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -6,11 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sinks.dynamodb import KEPT, Ledger
-from sinks.sink import Stopped
+from events.instant import SECOND, Instant
+from sinks.dynamodb import CLAIM_SECONDS_MAX, KEPT, Claim, Ledger
 from tests.sinks.aws_double import client, create_ledger_table
 from tests.sinks.made import NOON
-from tests.sinks.trouble import AwsTrouble
 
 
 @pytest.fixture
@@ -21,56 +21,45 @@ def dynamodb() -> Iterator[Any]:
         yield made
 
 
-def ledger(dynamodb: Any, stop: threading.Event | None = None) -> Ledger:
-    return Ledger(
-        dynamodb, "ledger", stop or threading.Event(), clock=lambda: NOON, wait_seconds_max=0.001
-    )
+def ledger(dynamodb: Any, owner: str = "worker-1", *, now: Instant = NOON) -> Ledger:
+    return Ledger(dynamodb, "ledger", owner, clock=lambda: now)
 
 
 def test_what_was_sent_is_not_claimed_again(dynamodb: Any) -> None:
-    assert ledger(dynamodb).claim("p-1", 0)
+    assert ledger(dynamodb).claim("p-1", 0) is Claim.MINE
     ledger(dynamodb).mark_sent("p-1", 0)
-    assert not ledger(dynamodb).claim("p-1", 0)
-    assert ledger(dynamodb).claim("p-1", 1)
-    assert ledger(dynamodb).claim("p-10", 0)
+    much_later = NOON + 10 * CLAIM_SECONDS_MAX * SECOND
+    for owner in ("worker-1", "worker-2"):
+        assert ledger(dynamodb, owner).claim("p-1", 0) is Claim.SENT
+        assert ledger(dynamodb, owner, now=much_later).claim("p-1", 0) is Claim.SENT
+    assert ledger(dynamodb).claim("p-1", 1) is Claim.MINE
+    assert ledger(dynamodb).claim("p-10", 0) is Claim.MINE
 
 
-def test_what_was_claimed_and_never_sent_is_claimed_again(dynamodb: Any) -> None:
-    assert ledger(dynamodb).claim("p-1", 0)
-    assert ledger(dynamodb).claim("p-1", 0)
+def test_a_claim_holds_for_its_time_and_as_long_as_it_is_renewed(dynamodb: Any) -> None:
+    assert ledger(dynamodb).claim("p-1", 0) is Claim.MINE
+    within = NOON + CLAIM_SECONDS_MAX * SECOND
+    assert ledger(dynamodb, "worker-2", now=within).claim("p-1", 0) is Claim.HELD
+    assert ledger(dynamodb, now=within).claim("p-1", 0) is Claim.MINE
+    again = within + CLAIM_SECONDS_MAX * SECOND
+    assert ledger(dynamodb, "worker-2", now=again).claim("p-1", 0) is Claim.HELD
+    assert ledger(dynamodb, "worker-2", now=again + SECOND).claim("p-1", 0) is Claim.MINE
+    assert ledger(dynamodb, now=again + SECOND).claim("p-1", 0) is Claim.HELD
 
 
-def test_an_entry_says_when_and_when_it_may_go(dynamodb: Any) -> None:
+def test_an_entry_says_whose_it_is_and_when_it_may_go(dynamodb: Any) -> None:
     ledger(dynamodb).claim("p-1", 3)
     ledger(dynamodb).mark_sent("p-1", 3)
     (item,) = dynamodb.scan(TableName="ledger")["Items"]
-    seconds = NOON // 1_000_000
+    seconds = NOON // SECOND
     assert item == {
         "ledger_key": {"S": "p-1#3"},
         "state": {"S": "sent"},
+        "owner": {"S": "worker-1"},
         "claimed_at": {"N": str(seconds)},
         "sent_at": {"N": str(seconds)},
-        "expires_at": {"N": str(seconds + KEPT // 1_000_000)},
+        "expires_at": {"N": str(seconds + KEPT // SECOND)},
     }
-
-
-def test_trouble_is_waited_out(dynamodb: Any) -> None:
-    trouble = AwsTrouble(dynamodb)
-    trouble.left = 3
-    assert ledger(dynamodb).claim("p-1", 0)
-    trouble.left = 2
-    ledger(dynamodb).mark_sent("p-1", 0)
-    trouble.left = 2
-    assert not ledger(dynamodb).claim("p-1", 0)
-    assert trouble.met == 7
-
-
-def test_it_stops_when_asked(dynamodb: Any) -> None:
-    stop = threading.Event()
-    stop.set()
-    AwsTrouble(dynamodb).left = 9
-    with pytest.raises(Stopped):
-        ledger(dynamodb, stop).claim("p-1", 0)
 
 
 def test_a_table_that_is_not_there_is_an_error_to_hear_of() -> None:

@@ -1,15 +1,16 @@
 import json
-import threading
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
+from events.instant import SECOND
 from events.page import Entity
-from sinks.dynamodb import Ledger
-from sinks.sns import PageSink, publication
+from sinks.dynamodb import CLAIM_SECONDS_MAX, Ledger
+from sinks.sns import Pager, publication
 from tests.sinks.aws_double import client, create_ledger_table
-from tests.sinks.made import batch, page, scored
+from tests.sinks.made import NOON, page
 
 LINKS = {
     "live_view": "http://127.0.0.1:1/?page={page_id}",
@@ -30,13 +31,11 @@ class World:
             Endpoint="arn:aws:sqs:us-east-1:123456789012:pages",
         )
         create_ledger_table(self.dynamodb)
+        self.now = NOON
 
-    def sink(self, sns: Any = None) -> PageSink:
-        stop = threading.Event()
-        ledger = Ledger(self.dynamodb, "ledger", stop, wait_seconds_max=0.001)
-        return PageSink(
-            sns or self.sns, self.topic, ledger, stop, links=LINKS, wait_seconds_max=0.001
-        )
+    def pager(self, sns: Any = None, *, owner: str = "worker-1") -> Pager:
+        ledger = Ledger(self.dynamodb, "ledger", owner, clock=lambda: self.now)
+        return Pager(sns or self.sns, self.topic, ledger, links=LINKS)
 
     def received(self) -> list[dict[str, Any]]:
         got = []
@@ -52,10 +51,10 @@ class World:
 def test_a_page_is_sent_once_per_revision_and_never_for_its_closing() -> None:
     with mock_aws():
         world = World()
-        made = batch(scored(1), pages=(page(0), page(1, "updated"), page(2, "closed")))
-        world.sink().write(made)
-        world.sink().write(made)
-        world.sink().write(batch(scored(2), pages=(page(1, "updated"), page(3, "updated"))))
+        pages = [page(0), page(1, "updated"), page(2, "closed"), page(1, "updated"), page(0)]
+        for owner in ("worker-1", "worker-2"):
+            assert all(world.pager(owner=owner).send(one) for one in pages)
+        assert world.pager().send(page(3, "updated"))
         got = [(message["page_id"], message["revision"]) for message in world.received()]
         assert sorted(got) == [("p-0001", 0), ("p-0001", 1), ("p-0001", 3)]
 
@@ -63,7 +62,7 @@ def test_a_page_is_sent_once_per_revision_and_never_for_its_closing() -> None:
 def test_what_machines_get_is_the_page_format() -> None:
     with mock_aws():
         world = World()
-        world.sink().write(batch(scored(1), pages=(page(),)))
+        assert world.pager().send(page())
         (message,) = world.received()
         assert message == {
             "page_id": "p-0001",
@@ -92,23 +91,48 @@ def test_what_machines_get_is_the_page_format() -> None:
         }
 
 
-def test_a_worker_that_dies_after_sending_sends_the_same_page_id_again() -> None:
+def test_a_worker_that_dies_in_between_leaves_the_page_to_who_comes_later() -> None:
     class Dies:
-        def __init__(self, real: Any) -> None:
-            self._real = real
+        def __init__(self, real: Any, *, sends: bool) -> None:
+            self._real, self._sends = real, sends
 
         def publish(self, **request: Any) -> None:
-            self._real.publish(**request)
+            if self._sends:
+                self._real.publish(**request)
             raise SystemExit("killed")
+
+    for sends, times in ((True, 2), (False, 1)):
+        with mock_aws():
+            world = World()
+            with pytest.raises(SystemExit):
+                world.pager(Dies(world.sns, sends=sends)).send(page())
+            # It may still be at it: nobody sends beside it.
+            assert not world.pager(owner="worker-2").send(page())
+            world.now += (CLAIM_SECONDS_MAX + 1) * SECOND
+            for _ in range(2):
+                assert world.pager(owner="worker-2").send(page())
+            assert [message["page_id"] for message in world.received()] == ["p-0001"] * times
+
+
+def test_a_topic_that_fails_is_heard_of_and_the_same_worker_tries_again_at_once() -> None:
+    class FailsOnce:
+        def __init__(self, real: Any) -> None:
+            self._real, self._left = real, 1
+
+        def publish(self, **request: Any) -> None:
+            if self._left:
+                self._left -= 1
+                raise EndpointConnectionError(endpoint_url="the topic")
+            self._real.publish(**request)
 
     with mock_aws():
         world = World()
-        made = batch(scored(1), pages=(page(),))
-        with pytest.raises(SystemExit):
-            world.sink(Dies(world.sns)).write(made)
-        world.sink().write(made)
-        world.sink().write(made)
-        assert [message["page_id"] for message in world.received()] == ["p-0001", "p-0001"]
+        pager = world.pager(FailsOnce(world.sns))
+        with pytest.raises(EndpointConnectionError):
+            pager.send(page())
+        assert not world.pager(owner="worker-2").send(page())
+        assert pager.send(page())
+        assert len(world.received()) == 1
 
 
 def test_a_publication_has_a_form_for_each_kind_of_reader() -> None:
@@ -146,7 +170,7 @@ def test_nothing_that_sns_refuses_gets_into_a_publication() -> None:
     assert json.loads(json.loads(request["Message"])["default"])["shop_id"] == nasty
     with mock_aws():
         world = World()
-        world.sink().write(batch(scored(1), pages=(strange,)))
+        assert world.pager().send(strange)
         assert [message["shop_id"] for message in world.received()] == [nasty]
 
 
