@@ -27,6 +27,8 @@ LABELS_MAX = 64
 LABEL_BYTES_MAX = 100
 REPORT_SECONDS = 1.0
 _BYE_SECONDS_MAX = 1.0
+WAITING_SECONDS = 120.0
+"""More than lies between two tries: a pause, and a request that is not answered."""
 OTHER = "other"
 """What is counted here came after `LABELS_MAX` others."""
 
@@ -128,7 +130,7 @@ class Telemetry:
         self._position: str | None = None
         self._commit_began: float | None = None
         self._checkpoint_at: float | None = None
-        self._waiting_for: str | None = None
+        self._waiting: tuple[str | None, float] = (None, now)
         self._last: Commit | None = None
         self._ended: str | None = None
         self._totals = Totals()
@@ -215,7 +217,7 @@ class Telemetry:
             self._last = msgspec.structs.replace(commit, rejections={})
             self._position = commit.position
             self._commit_began = None
-            self._waiting_for = None
+            self._waiting = (None, 0.0)
             self._checkpoint_at = self._clock()
         self.progress()
         self.send()
@@ -229,12 +231,15 @@ class Telemetry:
     def count_retry(self, service: str) -> None:
         """A service did not take something, and is tried again: what sinks call (`count_retry`)."""
         with self._lock:
-            self._waiting_for = _count(self._retries, service, 1)
+            self._waiting = (_count(self._retries, service, 1), self._clock())
         self.progress()
 
     def waiting(self, service: str | None) -> None:
-        """Which service the shard waits for; None when it does not. A commit clears it too."""
-        self._waiting_for = None if service is None else _label(service)
+        """Which service the shard waits for; None when it does not.
+
+        A commit clears it, and so does time: a service that was not tried again has answered.
+        """
+        self._waiting = (None if service is None else _label(service), self._clock())
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -244,6 +249,7 @@ class Telemetry:
             now = self._clock()
             doing, beat_at = self._beat
             lag_seconds, lag_at = self._lag
+            waiting_for, waiting_at = self._waiting
             self._sequence += 1
             began, checkpointed = self._commit_began, self._checkpoint_at
             totals = msgspec.structs.replace(
@@ -263,7 +269,7 @@ class Telemetry:
                 position=self._position,
                 lag_seconds=lag_seconds,
                 lag_age=now - lag_at,
-                waiting_for=self._waiting_for,
+                waiting_for=waiting_for if now - waiting_at < WAITING_SECONDS else None,
                 resident_bytes=_resident_bytes(),
                 last=self._last,
                 totals=totals,

@@ -18,6 +18,7 @@ from consumer.telemetry import (
     OTHER,
     REPORT_BYTES_MAX,
     SOCKET_VARIABLE,
+    WAITING_SECONDS,
     Commit,
     Report,
     Telemetry,
@@ -93,6 +94,20 @@ def test_a_report_says_everything_since_the_beginning(tmp_path: Path) -> None:
     assert (totals.late, totals.repeated, totals.hours_published) == (2, 6, 4)
     assert totals.rejections == {"parse/bad": 4}
     assert totals.retries == {"opensearch": 2}
+
+
+def test_a_service_that_is_not_tried_again_is_not_waited_for() -> None:
+    clock = Clock()
+    telemetry = Telemetry(None, clock)
+    telemetry.count_retry("s3")
+    clock.now += WAITING_SECONDS - 1
+    assert telemetry.report().waiting_for == "s3"
+    clock.now += 1
+    assert telemetry.report().waiting_for is None
+    telemetry.waiting("opensearch")
+    assert telemetry.report().waiting_for == "opensearch"
+    telemetry.waiting(None)
+    assert telemetry.report().waiting_for is None
 
 
 def test_what_a_report_holds_is_bounded_whatever_it_is_told(receiver: socket.socket) -> None:
