@@ -1,7 +1,6 @@
 """`tillwatch dlq`: dead letters looked at; beside it what brings them back and lets them go."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from consumer.dlq_options import (
     LOOK_SECONDS_MAX,
     as_json_lines,
     bounded,
+    reading,
     say,
     selects,
     tell_missing,
@@ -57,13 +57,7 @@ def list_(
     found = Found()
     with session(seconds_max, messages_max) as work:
         state = work.queue.state()
-        with click.progressbar(
-            work.queue.messages(),
-            length=state.messages,
-            label="Reading",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as messages:
+        with reading(work.queue, state) as messages:
             for held in messages:
                 if selection.takes(held.letter):
                     found.add(held.letter)

@@ -1,7 +1,9 @@
 """What the commands of `tillwatch dlq` have in common: which letters, how many, how it is told."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Final
@@ -10,7 +12,7 @@ import click
 
 from consumer.letters import Selection
 from events.instant import Instant, from_datetime
-from sinks.dead_letters import MESSAGES_READ_MAX, DeadLetters, QueueState
+from sinks.dead_letters import MESSAGES_READ_MAX, DeadLetters, Held, QueueState
 
 LEFT: Final = 3
 """Exit status where something that was asked for was left, or the queue was not read to its end."""
@@ -106,6 +108,17 @@ as_json_lines = click.option("--json", "json_lines", is_flag=True, help="JSON li
 def say(line: object) -> None:
     """One JSON line to standard output."""
     click.echo(json.dumps(line, ensure_ascii=True, separators=(",", ":")))
+
+
+def reading(queue: DeadLetters, state: QueueState) -> AbstractContextManager[Iterable[Held]]:
+    """The messages of the queue, with a bar on standard error where a person looks on."""
+    return click.progressbar(
+        queue.messages(),
+        length=state.messages,
+        label="Reading",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    )
 
 
 def tell_the_reading(queue: DeadLetters, state: QueueState) -> None:

@@ -8,6 +8,7 @@ from consumer.dlq_options import (
     WORK_SECONDS_MAX,
     as_json_lines,
     bounded,
+    reading,
     say,
     selects,
     tell_missing,
@@ -45,13 +46,14 @@ def purge(
         state = work.queue.state()
         found, removal = Found(), Removal(work.queue, work.store)
         meant: list[Held] = []
-        for held in work.queue.messages():
-            if not selection.takes(held.letter):
-                removal.keep(held.letter)
-                continue
-            found.add(held.letter)
-            # Without its bytes: there may be many.
-            meant.append(Held(msgspec.structs.replace(held.letter, data=None), held.message_id))
+        with reading(work.queue, state) as messages:
+            for held in messages:
+                if not selection.takes(held.letter):
+                    removal.keep(held.letter)
+                    continue
+                found.add(held.letter)
+                # Without its bytes: there may be many.
+                meant.append(Held(msgspec.structs.replace(held.letter, data=None), held.message_id))
         click.echo("\n".join(summary(found, 0)), err=json_lines)
         tell_the_reading(work.queue, state)
         missing = selection.missing(found)

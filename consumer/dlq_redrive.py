@@ -164,7 +164,7 @@ class Run:
             say(
                 {
                     "letter_id": letter.letter_id,
-                    "record_id": letter.record_id,
+                    "record_id": shown(letter.record_id),
                     "fate": outcome.fate.value,
                     "why": why,
                 }

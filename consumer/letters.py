@@ -96,17 +96,17 @@ def as_json(letter: Letter, copies: int) -> dict[str, Any]:
     """What is told of a letter to a machine: everything but the record."""
     return {
         "letter_id": letter.letter_id,
-        "record_id": letter.record_id,
+        "record_id": shown(letter.record_id),
         "stage": shown(letter.stage),
         "reason": shown(letter.reason),
         "field": None if letter.field is None else shown(letter.field),
         "detail": shown(letter.detail, characters_max=DETAIL_CHARACTERS_MAX),
         "shop_id": None if letter.shop_id is None else shown(letter.shop_id),
-        "model_version": letter.model_version,
+        "model_version": None if letter.model_version is None else shown(letter.model_version),
         "arrived_at": None if letter.arrived_at is None else to_iso(letter.arrived_at),
         "sent_at": None if letter.sent_at is None else to_iso(letter.sent_at),
         "data_bytes": letter.data_bytes,
-        "data_key": letter.data_key,
+        "data_key": None if letter.data_key is None else shown(letter.data_key),
         "copies": copies,
     }
 

@@ -24,10 +24,12 @@ _PERSONAL: Final = frozenset({"payment", "contact"})
 _PLAIN: Final = frozenset(WireTransaction.__struct_fields__) - _PERSONAL - {"lines"}
 _PLAIN_OF_LINE: Final = frozenset(WireLine.__struct_fields__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_DIGITS: Final = re.compile(r"(?:\d[ -]?){11,}\d")
+_DIGITS: Final = re.compile(r"[1-9][ -]?(?:\d[ -]?){12,}\d")
 _TELLING_CHARACTERS: Final = 3
 _FAULT_BYTE: Final = re.compile(r"\bbyte (\d{1,9})\b")
-_CARD_DIGITS: Final = range(12, 20)
+_CARD_DIGITS: Final = range(14, 20)
+"""Of cards in use; articles have barcodes of twelve and thirteen."""
+
 
 _KNOWN_NAME: Final = re.compile(
     "|".join(
@@ -53,7 +55,7 @@ def shown(
 ) -> str:
     """`text` as it may be shown: printable, bounded, and masked where it looks personal.
 
-    That is: an e-mail address, twelve to nineteen digits in a row that check out as a card's
+    That is: an e-mail address, fourteen to nineteen digits in a row that check out as a card's
     number, or one of `secrets` in it.
     """
     if _looks_personal(text) or any(secret in text.casefold() for secret in secrets):
