@@ -43,7 +43,7 @@ SETTINGS = {
     # It is killed more often in a row than any worker in production that should go on.
     "TILLWATCH_WORKER_RESTARTS_MAX": "10000",
 }
-_RECORDS_PER_SHOP_DAY = 160
+_RECORDS_PER_SHOP_DAY = 120
 _LONG_RECORDS_MIN = 100_000
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS_MAX = 90.0
