@@ -164,22 +164,22 @@ class Committer:
                 return batch, [answer.staged for answer in answers]
             batch = without(batch, refused, self._model_version)
 
-    def _write_all(self, sends: Sequence[Callable[[], Written]]) -> list[Written]:
-        """Write to all sinks at a time: one waits for its service while another waits for its own.
+    def _write_all(self, writes: Sequence[Callable[[], Written]]) -> list[Written]:
+        """Write to all sinks at a time: one waits for its service while another one's is busy.
 
         All of them have ended when this returns or raises. What one of them cannot do ends the
         process, so the others are told to stop waiting for theirs; it is said at once, and raised.
         """
-        with ThreadPoolExecutor(len(self._sinks), thread_name_prefix="sink") as threads:
-            writes = [threads.submit(send) for send in sends]
-            for write in as_completed(writes):
-                self._note_failure(write, self._sinks[writes.index(write)].name)
-        errors = [error for error in (write.exception() for write in writes) if error is not None]
+        with ThreadPoolExecutor(len(writes), thread_name_prefix="sink") as threads:
+            futures = [threads.submit(write) for write in writes]
+            for future in as_completed(futures):
+                self._note_failure(future, self._sinks[futures.index(future)].name)
+        errors = [error for error in (one.exception() for one in futures) if error is not None]
         for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
             raise error
-        return [write.result() for write in writes]
+        return [future.result() for future in futures]
 
-    def _note_failure(self, write: "Future[Written]", name: str) -> None:
+    def _note_failure(self, write: Future[Written], name: str) -> None:
         error = write.exception()
         if error is not None and not isinstance(error, Stopped):
             _log.error("%s cannot take the batch: %s", name, error, extra={"service": name})
