@@ -4,7 +4,10 @@ Every reader here takes the part of an answer that console/queries.py asked for,
 that does not exist yet (no aggregations, no hits) for an empty one.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+
+import msgspec
 
 from console.live import (
     Amount,
@@ -17,6 +20,7 @@ from console.live import (
     ShardRow,
     ShopCount,
     Totals,
+    Verdicts,
 )
 from console.rates import share
 from console.windows import Window
@@ -93,9 +97,25 @@ def shop_counts(answer: Json) -> dict[str, ShopCount]:
     }
 
 
-def pages(answer: Json) -> tuple[PageRow, ...]:
-    """Pages in the order asked for."""
-    return tuple(_page(hit["_source"]) for hit in _hits(answer))
+def pages(answer: Json, said: Mapping[str, str] | None = None) -> tuple[PageRow, ...]:
+    """Pages in the order asked for, with what was `said` of them."""
+    said = said or {}
+    rows = (_page(hit["_source"]) for hit in _hits(answer))
+    return tuple(msgspec.structs.replace(row, verdict=said.get(row.page_id)) for row in rows)
+
+
+def said(answer: Json) -> dict[str, str]:
+    """The verdicts given last, by page."""
+    return {hit["_source"]["page_id"]: hit["_source"]["verdict"] for hit in _hits(answer)}
+
+
+def verdicts(answer: Json, *, is_open: bool) -> Verdicts:
+    """How many verdicts there are of each finding."""
+    buckets = answer.get("aggregations", {}).get("findings", _NONE)["buckets"]
+    counts = {b["key"]: b["doc_count"] for b in buckets}
+    return Verdicts(
+        counts.get("fraud", 0), counts.get("ok", 0), counts.get("policy", 0), open=is_open
+    )
 
 
 def rejections(answer: Json) -> tuple[RejectionRow, ...]:

@@ -1,4 +1,4 @@
-"""The web application: one page, its data, its files. It reads OpenSearch and writes nothing."""
+"""The web application: one page, its data, its files, and the way of a verdict to the stream."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +19,10 @@ from console.cache import Shared
 from console.headers import SecurityHeaders
 from console.live import Evidence, Live
 from console.reader import Reader, Unavailable
+from console.verdicts import VerdictEndpoint
 from console.windows import DEFAULT_WINDOW, WINDOWS
+from consumer.verdict import Giver
+from events.instant import Instant
 
 STATIC = Path(__file__).parent / "static"
 
@@ -32,13 +35,19 @@ def build(
     reader: Reader,
     hosts: Sequence[str],
     monotonic: Callable[[], float] = time.monotonic,
+    *,
+    giver: Giver | None = None,
+    clock: Callable[[], Instant] = lambda: time.time_ns() // 1_000,
 ) -> Starlette:
     """The application that shows what `reader` reads, to requests that name one of `hosts`.
+
+    Verdicts go to `giver`; without one they are refused.
 
     The name is checked so that a foreign site cannot read the page through a browser whose DNS it
     points at this address.
     """
     lives = Shared[Live](CACHE_SECONDS, len(WINDOWS), monotonic)
+    verdicts = VerdictEndpoint(reader, giver, clock)
     evidences = Shared[Evidence | None](CACHE_SECONDS, EVIDENCE_KEYS_MAX, monotonic)
 
     async def page(_: Request) -> Response:
@@ -78,6 +87,7 @@ def build(
             Route("/", page),
             Route("/api/live", live),
             Route("/api/evidence", evidence),
+            Route("/api/verdict", verdicts.answer, methods=["POST"]),
             Route("/healthz", healthz),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],

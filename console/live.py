@@ -91,8 +91,18 @@ class PageRow(msgspec.Struct, frozen=True):
     score: float
     model_version: str
     evidence: tuple[str, ...]
+    verdict: str | None = None
     window_seconds: int | None = None
     of_money: bool = False
+
+
+class Verdicts(msgspec.Struct, frozen=True):
+    """What people said of pages so far: how many of each finding. `open` when more are taken."""
+
+    fraud: int
+    ok: int
+    policy: int
+    open: bool
 
 
 class RejectionRow(msgspec.Struct, frozen=True):
@@ -159,6 +169,7 @@ class Live(msgspec.Struct, frozen=True):
     open_total: int
     closed_pages: tuple[PageRow, ...]
     closed_total: int
+    verdicts: Verdicts
     rejections: tuple[RejectionRow, ...]
     rejections_total: int
     shards: tuple[ShardRow, ...]

@@ -7,6 +7,7 @@ from events.page import EVIDENCE_MAX
 
 TRANSACTIONS = "transactions-*"
 PAGES = "pages-*"
+VERDICTS = "verdicts"
 REJECTIONS = "rejections-*"
 OPERATIONS = "operations"
 
@@ -14,6 +15,8 @@ SHOPS_MAX = 2_000
 OPEN_PAGES_MAX = 50
 CLOSED_PAGES_MAX = 10
 REJECTIONS_MAX = 20
+VERDICTS_MAX = 200
+"""Verdicts that are shown on their pages; all are counted."""
 SHARDS_MAX = 64
 NEWEST_MAX = 10
 
@@ -110,6 +113,18 @@ def closed_pages() -> Json:
             {"updated_at": {"order": "desc", "unmapped_type": "date"}},
             {"page_id": {"order": "asc", "unmapped_type": "keyword"}},
         ],
+    }
+
+
+def verdicts() -> Json:
+    """The verdicts given last, and how many there are of each finding."""
+    return {
+        "timeout": SEARCH_TIMEOUT,
+        "size": VERDICTS_MAX,
+        "track_total_hits": True,
+        "_source": ["page_id", "verdict"],
+        "sort": [{"given_at": {"order": "desc", "unmapped_type": "date"}}],
+        "aggs": {"findings": {"terms": {"field": "verdict", "size": 3}}},
     }
 
 

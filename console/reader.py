@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from console import answers, queries, rates
-from console.live import Evidence, Json, Live, ShopCount
+from console.live import Evidence, Json, Live, PageRow, ShopCount
 from console.windows import Window
 from events.instant import HOUR, SECOND, Instant, to_iso
 from sinks.opensearch_client import TransportError  # type: ignore[attr-defined] # of the wrapper
@@ -23,10 +23,14 @@ class Unavailable(Exception):  # noqa: N818 -- a state that the page shows, not 
 class Reader:
     """Reads the live view. Safe to call from several threads; keeps only what is normal.
 
-    `client` is an opensearch-py client; `clock` the wall clock.
+    `client` is an opensearch-py client; `clock` the wall clock; `takes_verdicts` whether the page
+    is to offer the buttons.
     """
 
-    def __init__(self, client: Any, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self, client: Any, clock: Callable[[], Instant], *, takes_verdicts: bool = False
+    ) -> None:
+        self._takes_verdicts = takes_verdicts
         self._client = client
         self._clock = clock
         self._normal: dict[str, tuple[Instant, Instant, Json]] = {}
@@ -46,9 +50,11 @@ class Reader:
             (queries.PAGES, queries.closed_pages()),
             (queries.REJECTIONS, queries.rejections()),
             (queries.OPERATIONS, queries.operations()),
+            (queries.VERDICTS, queries.verdicts()),
         ]
         got = self._search(asked)
-        inside, opened, closed, rejected, operations = got
+        inside, opened, closed, rejected, operations, verdicts = got
+        said = answers.said(verdicts)
         normal = self._normal_of(chosen, now) if newest is not None else {}
         current = answers.shop_counts(inside)
         return Live(
@@ -62,15 +68,26 @@ class Reader:
             rates=answers.rates(inside, chosen, now),
             shops=rates.against_normal(current, normal),
             shops_total=len(current),
-            open_pages=answers.pages(opened),
+            open_pages=answers.pages(opened, said),
             open_total=answers.total(opened),
-            closed_pages=answers.pages(closed),
+            closed_pages=answers.pages(closed, said),
             closed_total=answers.total(closed),
+            verdicts=answers.verdicts(verdicts, is_open=self._takes_verdicts),
             rejections=answers.rejections(rejected),
             rejections_total=answers.total(rejected),
             shards=answers.shards(operations),
             indexed=answers.total(first),
         )
+
+    def page(self, page_id: str) -> PageRow | None:
+        """The page of that id, None where there is none.
+
+        Raises:
+            Unavailable: OpenSearch cannot be asked.
+        """
+        (found,) = self._search([(queries.PAGES, queries.page(page_id))])
+        pages = answers.pages(found)
+        return pages[0] if pages else None
 
     def evidence(self, page_id: str) -> Evidence | None:
         """The transactions behind a page, worst first; None where there is no such page.
@@ -78,11 +95,10 @@ class Reader:
         Raises:
             Unavailable: OpenSearch cannot be asked.
         """
-        (found,) = self._search([(queries.PAGES, queries.page(page_id))])
-        pages = answers.pages(found)
-        if not pages:
+        page = self.page(page_id)
+        if page is None:
             return None
-        ids = pages[0].evidence
+        ids = page.evidence
         (transactions,) = self._search([(queries.TRANSACTIONS, queries.evidence(ids))])
         return Evidence(page_id, answers.evidence(transactions, ids))
 

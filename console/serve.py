@@ -23,14 +23,16 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     """Serve the live view of what OpenSearch holds.
 
     OpenSearch is named by TILLWATCH_OPENSEARCH_URL, and TILLWATCH_OPENSEARCH_USER and
-    TILLWATCH_OPENSEARCH_PASSWORD where it asks for them. The first line on stdout is the page's
-    address. The page asks nobody who they are: put a proxy that does in front before it leaves
-    this machine, and name it with --public-name.
+    TILLWATCH_OPENSEARCH_PASSWORD where it asks for them. With TILLWATCH_STREAM set, and AWS
+    credentials that may put records onto it, a page's buttons take verdicts. The first line on
+    stdout is the page's address. The page asks nobody who they are: put a proxy that does in front
+    before it leaves this machine, and name it with --public-name.
     """
     import uvicorn
 
     from console.app import build
     from console.reader import REQUEST_SECONDS_MAX, Reader
+    from consumer.verdict import giver_of
     from sinks.opensearch_client import connect
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
@@ -44,7 +46,9 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     )
     listener = _listen(host, port)
     click.echo(f"http://{host}:{listener.getsockname()[1]}/")
-    app = build(Reader(client, lambda: time.time_ns() // 1_000), (*_LOOPBACK, host, *public_names))
+    giver = giver_of(dict(os.environ))
+    reader = Reader(client, lambda: time.time_ns() // 1_000, takes_verdicts=giver is not None)
+    app = build(reader, (*_LOOPBACK, host, *public_names), giver=giver)
     config = uvicorn.Config(
         app,
         access_log=False,

@@ -91,7 +91,8 @@ class Stack:
         if self.node is not None:
             client = self.search_client()
             try:
-                client.indices.delete(index="transactions-*,pages-*,rejections-*,operations*")
+                made = "transactions-*,pages-*,verdicts*,rejections-*,operations*"
+                client.indices.delete(index=made)
             finally:
                 client.close()
         name = f"{self._name}-{self._renewals}"

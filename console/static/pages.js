@@ -5,8 +5,14 @@ import * as format from "./format.js";
 
 const announced = new Set();
 let first = true;
+let takesVerdicts = false;
 
 export function showPages(live) {
+  takesVerdicts = live.verdicts.open;
+  const { fraud, ok, policy } = live.verdicts;
+  const judged = fraud + ok + policy;
+  say(byId("verdicts-note"), judged === 0 ? "" :
+    `Of ${format.plural(judged, "page", "pages")} that people judged, ${fraud} were fraud (${format.percent(fraud / judged)}), ${ok} nothing, ${policy} how things are done now.`);
   keyed(byId("pages-list"), live.open_pages, (page) => page.page_id, create, update);
   byId("pages-empty").hidden = live.open_pages.length > 0 || live.now === null;
   const more = live.open_total > live.open_pages.length ? `, the gravest ${live.open_pages.length} shown` : "";
@@ -42,9 +48,10 @@ function create() {
   const rows = element("tbody");
   const note = element("p", "muted evidence-note");
   const details = element("details", "evidence", toggle, evidenceTable(rows), note);
+  const verdict = verdictButtons((finding) => judge(item, finding));
   const item = element("li", "", element("article", "page",
-    element("h3", "", badge, title, opened), summary, facts, details));
-  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details };
+    element("h3", "", badge, title, opened), summary, facts, verdict.box, details));
+  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details, verdict };
   details.addEventListener("toggle", () => {
     if (details.open) load(item);
   });
@@ -71,8 +78,61 @@ function update(item, page) {
   say(span, page.of_money ? "Amount" : format.span(page.window_seconds));
   say(facts[3], `${figure(page.observed)}, ${figure(page.expected)} expected`);
   say(facts[4], format.score(page.score));
+  if (before?.verdict !== page.verdict) item.said = page.verdict;
+  showVerdict(item);
   say(toggle, `Evidence: ${format.plural(page.evidence.length, "transaction", "transactions")}`);
   if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
+}
+
+const FINDINGS = [["fraud", "Fraud", "This was fraud"], ["ok", "Nothing", "This was nothing"],
+  ["policy", "Policy", "This is how things are done now"]];
+
+function verdictButtons(give) {
+  const buttons = FINDINGS.map(([finding, text, label]) => {
+    const button = element("button", "", text);
+    button.type = "button";
+    button.title = label;
+    button.addEventListener("click", () => give(finding));
+    return button;
+  });
+  const told = element("span", "muted verdict-told");
+  told.setAttribute("role", "status");
+  const box = element("div", "verdict", element("span", "muted", "Verdict"), ...buttons, told);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Verdict");
+  return { box, buttons, told };
+}
+
+function showVerdict(item) {
+  const { box, buttons } = item.parts.verdict;
+  box.hidden = !takesVerdicts && !item.said;
+  buttons.forEach((button, index) => {
+    button.setAttribute("aria-pressed", String(item.said === FINDINGS[index][0]));
+    button.disabled = !takesVerdicts || item.giving === true;
+  });
+}
+
+/** Put a verdict onto the stream; the page learns of it again once the worker has read it. */
+async function judge(item, finding) {
+  const { told } = item.parts.verdict;
+  item.giving = true;
+  showVerdict(item);
+  say(told, "");
+  try {
+    const answer = await fetch("/api/verdict", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ page_id: item.page.page_id, verdict: finding }),
+      signal: AbortSignal.timeout(45_000),
+    });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    item.said = finding;
+    say(told, "given");
+  } catch (error) {
+    say(told, `not given: ${error.message}`);
+  }
+  item.giving = false;
+  showVerdict(item);
 }
 
 const COLUMNS = [["Transaction", ""], ["Time (UTC)", ""], ["Total", "number"], ["Score", "number"],

@@ -13,6 +13,7 @@ from events.position import Position
 from events.rejection import Rejection
 from events.score import Reason, Score
 from events.transaction import Transaction, TransactionType
+from events.verdict import Verdict
 from sinks.opensearch import OpenSearchSink
 
 NOW = from_datetime(datetime(2026, 3, 2, 16, 40, 30, tzinfo=UTC))
@@ -136,6 +137,7 @@ def put(
     scored: Sequence[Scored] = (),
     pages: Sequence[Page] = (),
     rejections: Sequence[Rejection] = (),
+    verdicts: Sequence[Verdict] = (),
     shard_id: str = SHARD,
     behind_millis: int | None = 1_200,
     written_at: Instant = WRITTEN_AT,
@@ -153,6 +155,7 @@ def put(
             last=last,
             records=len(positions),
             behind_millis=behind_millis,
+            verdicts=tuple(verdicts),
         )
     )
-    client.indices.refresh(index="transactions-*,pages-*,rejections-*,operations")
+    client.indices.refresh(index="transactions-*,pages-*,rejections-*,operations,verdicts*")

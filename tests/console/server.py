@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -23,13 +23,14 @@ class Console:
         self.process = process
 
     def ask(
-        self, path: str, headers: dict[str, str] | None = None
+        self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Status, headers and body of the answer to a GET of `path`."""
+        """Status, headers and body of the answer to a GET of `path`, or a POST of `body`."""
         host = self.address.removeprefix("http://").rstrip("/")
         connection = http.client.HTTPConnection(host, timeout=30)
         try:
-            connection.request("GET", f"/{path}", headers=headers or {})
+            method = "GET" if body is None else "POST"
+            connection.request(method, f"/{path}", body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
@@ -37,14 +38,16 @@ class Console:
 
 
 @contextmanager
-def console(opensearch_url: str, *arguments: str) -> Iterator[Console]:
+def console(
+    opensearch_url: str, *arguments: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Console]:
     """`tillwatch console` for that OpenSearch, ended afterwards by its pid."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TILLWATCH_")
     }
     with subprocess.Popen(
         [COMMAND, "console", *arguments],
-        env=environment | {"TILLWATCH_OPENSEARCH_URL": opensearch_url},
+        env=environment | dict(settings or {}) | {"TILLWATCH_OPENSEARCH_URL": opensearch_url},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
