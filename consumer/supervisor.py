@@ -28,8 +28,8 @@ LAST_WORDS_SECONDS_MAX = 15.0
 class Supervisor:
     """One worker: a daemon with its children, for as long as it is wanted.
 
-    The daemon does not notice a child that dies while it is idle, nor one that hangs. So children
-    report here too (consumer/telemetry.py), and one that is ill is replaced: it is killed, the
+    The daemon notices a dead child only when it has something for it, and a hung one never. So
+    children report here too (consumer/telemetry.py), and one that is ill is replaced: it is killed, the
     others make their last checkpoints, and the daemon, which would wait for the dead one, is
     started anew.
     """

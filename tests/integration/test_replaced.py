@@ -1,4 +1,4 @@
-"""A child that is killed or stopped while it is idle, under the real daemon, which does not notice.
+"""A child that is killed or stopped while it is idle, or waits for a service: a real worker.
 
 Read from outside alone: health and metrics over HTTP, and what lies in the places at the end.
 """
