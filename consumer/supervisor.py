@@ -29,8 +29,8 @@ class Supervisor:
     """One worker: a daemon with its children, for as long as it is wanted.
 
     The daemon notices a dead child only when it has something for it, and a hung one never. So
-    children report here too (consumer/telemetry.py), and one that is ill is replaced: it is killed, the
-    others make their last checkpoints, and the daemon, which would wait for the dead one, is
+    children report here too (consumer/telemetry.py), and one that is ill is replaced: it is killed,
+    the others make their last checkpoints, and the daemon, which would wait for the dead one, is
     started anew.
     """
 
