@@ -157,3 +157,59 @@ def test_a_file_that_is_not_there_is_an_error_of_usage(tmp_path: Path) -> None:
     result = backtest(tmp_path, tmp_path / "nothing.jsonl")
     assert result.exit_code == 2
     assert "nothing.jsonl" in result.stderr
+
+
+def test_a_report_is_written_in_the_form_that_its_name_asks_for(tmp_path: Path) -> None:
+    file = write(tmp_path, DATA)
+    found = summary(backtest(tmp_path, file, "--report", str(tmp_path / "report.html")))
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    summary(backtest(tmp_path, file, "--report", str(tmp_path / "report.md")))
+    text = (tmp_path / "report.md").read_text()
+    assert f"{found['pages']} pages" in text
+    assert "| reason | pages |" in text
+
+
+def test_each_reason_has_a_line_for_whoever_waits(tmp_path: Path) -> None:
+    result = backtest(tmp_path, write(tmp_path, DATA))
+    reasons = {page["reason"] for page in read(tmp_path / "pages.jsonl")}
+    assert reasons
+    for reason in reasons:
+        assert f"| {reason} | " in result.stderr
+
+
+def test_a_shadow_scores_beside_and_changes_nothing_of_the_run(tmp_path: Path) -> None:
+    file = write(tmp_path, DATA)
+    summary(backtest(tmp_path, file))
+    alone = (tmp_path / "pages.jsonl").read_bytes(), (tmp_path / "scores.jsonl").read_bytes()
+    config = tmp_path / "candidate.json"
+    config.write_text("{}")
+    result = backtest(tmp_path, file, "--shadow", str(config))
+    count = summary(result)["pages"]
+    assert f"keeps {count} pages, gains 0 (nothing), loses 0 (nothing)" in result.stderr
+    beside = (tmp_path / "pages.jsonl").read_bytes(), (tmp_path / "scores.jsonl").read_bytes()
+    assert beside == alone
+
+
+def test_a_candidate_sees_the_stream_as_if_it_were_alone(tmp_path: Path) -> None:
+    file = write(tmp_path, DATA)
+    budget = ["--pages-per-shop-week", "5"]
+    summary(backtest(tmp_path, file, *budget))
+    alone = len(read(tmp_path / "pages.jsonl"))
+    config = tmp_path / "candidate.json"
+    config.write_text('{"pages_per_shop_week": 5}')
+    result = backtest(tmp_path, file, "--shadow", str(config))
+    kept, gained = (
+        int(part.split()[1]) for part in result.stderr.split("candidate ")[-1].split(",")[:2]
+    )
+    assert kept + gained == alone
+
+
+def test_a_run_is_held_against_another_ones_pages(tmp_path: Path) -> None:
+    file = write(tmp_path, DATA)
+    count = summary(backtest(tmp_path, file))["pages"]
+    other = tmp_path / "other.jsonl"
+    other.write_bytes((tmp_path / "pages.jsonl").read_bytes())
+    result = backtest(tmp_path, file, "--against", str(other))
+    assert f"keeps {count} pages, gains 0" in result.stderr
+    other.write_bytes(b"")
+    assert f"gains {count} (" in backtest(tmp_path, file, "--against", str(other)).stderr
