@@ -13,7 +13,9 @@ RECORDS_PER_SECOND = 25
 """Event time passes so that 90,000 records are an hour of the chain."""
 
 
-def wire_records(count: int, seed: int = 1, shops: int = SHOPS) -> list[tuple[str, bytes]]:
+def wire_records(
+    count: int, seed: int = 1, shops: int = SHOPS, per_second: int = RECORDS_PER_SECOND
+) -> list[tuple[str, bytes]]:
     """`count` records in event-time order, each with its partition key."""
     random = Random(seed)
     prices = [
@@ -31,7 +33,7 @@ def wire_records(count: int, seed: int = 1, shops: int = SHOPS) -> list[tuple[st
             "register_id": f"r{random.randrange(6)}",
             "cashier_id": f"c-{random.randrange(14)}",
             "type": "REFUND" if refund else "SALE",
-            "occurred_at": to_iso(START + number * SECOND // RECORDS_PER_SECOND),
+            "occurred_at": to_iso(START + number * SECOND // per_second),
             "currency": "GBP",
             "total": price,
             "payment": {"method": "CARD", "card_token": f"k-{random.randrange(60_000):05x}"},

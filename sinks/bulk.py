@@ -51,7 +51,7 @@ def bodies(
 
     Lazy: at most one body and one chunk exist here at a time.
     """
-    # Pieces, joined once: a buffer that grows, and is copied at the end, costs twice the fresh pages.
+    # Pieces, joined once: a buffer that grows and is copied at the end takes twice the fresh pages.
     pieces: list[bytes] = []
     size = 0
     held: list[Source] = []
