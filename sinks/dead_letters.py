@@ -1,9 +1,11 @@
 """Reads the dead-letter queue and gives back what is not deleted: SQS has no other way to look."""
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,13 +23,16 @@ MESSAGES_READ_MAX: Final = 10_000
 HIDDEN_SECONDS_MAX: Final = 120
 """How long a message that was read stays hidden from others if this process is killed."""
 
-HAND_BACK_SECONDS_MAX: Final = 10.0
+HAND_BACK_SECONDS_MAX: Final = 30.0
 """How long giving back may take; what is not given back by then comes back by itself."""
 
 _REQUEST_MESSAGES: Final = 10
+_HAND_BACKS: Final = 4
 _EMPTY_ANSWERS: Final = 2
 _STALE_ANSWERS: Final = 20
 _MILLISECOND: Final[Instant] = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class QueueState(msgspec.Struct, frozen=True):
@@ -152,11 +157,18 @@ class DeadLetters:
     def hand_back(self) -> None:
         """Show everything that was not removed to others again. Raises nothing on the way."""
         deadline = self._clock() + HAND_BACK_SECONDS_MAX
-        for some in _tens(list(self._handles)):
+
+        def show(message_ids: list[str]) -> int:
             if self._clock() > deadline:
-                break
-            self._show(some)
+                return len(message_ids)
+            return self._show(message_ids)
+
+        # Ten messages a request: one after the other would take longer than they are hidden.
+        with ThreadPoolExecutor(_HAND_BACKS, thread_name_prefix="hand-back") as threads:
+            left = sum(threads.map(show, _tens(list(self._handles))))
         self._handles.clear()
+        if left:
+            _log.warning("%d messages show again within %d s only", left, HIDDEN_SECONDS_MAX)
 
     def _receive(self) -> tuple[list[Held], int]:
         """The new messages of one answer, and how many it held that were known already."""
@@ -203,7 +215,8 @@ class DeadLetters:
             raise Transient(f"{len(failed)} messages not deleted")
         return len(failed)
 
-    def _show(self, message_ids: list[str]) -> None:
+    def _show(self, message_ids: list[str]) -> int:
+        """Show them to others again; how many stay hidden for a while."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         entries = [
@@ -213,7 +226,8 @@ class DeadLetters:
         try:
             self._client.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)
         except (BotoCoreError, ClientError):
-            return  # they come back by themselves
+            return len(message_ids)  # they come back by themselves
+        return 0
 
 
 def _tens(ids: Iterable[str]) -> Iterator[list[str]]:

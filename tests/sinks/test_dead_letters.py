@@ -180,3 +180,19 @@ def test_a_queue_that_is_not_there_is_an_error_to_hear_of(queue: Queue) -> None:
     queue.url += "-not"
     with pytest.raises(ClientError, match="NonExistentQueue"), queue.reader() as letters:
         list(letters.messages())
+
+
+def test_what_cannot_be_handed_back_comes_back_by_itself(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.write(*range(30))
+    trouble = AwsTrouble(queue.client)
+    with queue.reader() as letters:
+        assert len(list(letters.messages())) == 30
+        trouble.left = 2
+    assert "20 messages show again within 120 s only" in caplog.text
+    assert queue.counts() == (10, 20)
+    now = iter(range(0, 1_000, 31))
+    with queue.reader(clock=lambda: float(next(now))) as letters:
+        assert len(list(letters.messages())) == 10
+    assert queue.counts() == (0, 30)
