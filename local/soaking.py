@@ -46,6 +46,8 @@ SETTINGS = {
 _RECORDS_PER_SHOP_DAY = 120
 _LONG_RECORDS_MIN = 100_000
 _POLL_SECONDS = 0.1
+_COUNT_SECONDS = 1.0
+"""Between two counts of the documents, each of which has OpenSearch refresh its indices."""
 _PATIENCE_SECONDS_MAX = 90.0
 """How long a fault waits for the checkpoints before it, or for a process that it can kill."""
 STUCK_SECONDS_MAX = 300.0
@@ -176,7 +178,7 @@ class Soak:
         """Until its moment has come."""
         if self._options.preload:
             share = len(self._records) * kills // (self._options.kills + 1)
-            self._until(lambda: self._documents() >= share, STUCK_SECONDS_MAX)
+            self._until(lambda: self._documents() >= share, STUCK_SECONDS_MAX, pause=_COUNT_SECONDS)
         elif self._searching and fault.commits:
             seen = self._checkpoints()
             moved = 0
@@ -193,13 +195,15 @@ class Soak:
             time.sleep(fault.seconds)
         self._check()
 
-    def _until(self, true: Callable[[], bool], seconds_max: float) -> bool:
+    def _until(
+        self, true: Callable[[], bool], seconds_max: float, *, pause: float = _POLL_SECONDS
+    ) -> bool:
         deadline = time.monotonic() + seconds_max
         while not true():
             self._check()
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
         return True
 
     def _check(self) -> None:
