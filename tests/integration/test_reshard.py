@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from events.key_group import HASH_BITS
 from local.drained import wait_until_drained
+from local.faults import kill, now_millis, processes
 from local.feed import Keyed, keyed
 from local.kinesis_reshard import ReshardingAws
 from local.opensearch import OpenSearchNode
@@ -57,7 +59,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReshardingAws]:
 @pytest.fixture
 def resharding(tmp_path: Path, aws: ReshardingAws, opensearch: OpenSearchNode) -> Iterator[Stack]:
     with Stack(
-        tmp_path / "state", shards=SHARDS, aws=aws, node=opensearch, name="reshard"
+        tmp_path / "state",
+        shards=SHARDS,
+        aws=aws,
+        node=opensearch,
+        name=f"reshard-{uuid4().hex[:8]}",
     ) as stack:
         client = stack.search_client()
         client.indices.delete(index="transactions-*,pages-*,rejections-*,operations*")
@@ -75,6 +81,7 @@ class Till:
         self._dynamodb = stack.aws.client("dynamodb")
         self._records = records
         self._put = 0
+        self.kills_at: list[int] = []
 
     def put(self, until: int) -> None:
         while self._put < until:
@@ -100,8 +107,14 @@ class Till:
             item["leaseKey"]["S"]: item["checkpoint"]["S"] for item in items if "checkpoint" in item
         }
 
-    def reshard(self, worker: Part, action: Callable[[], object], ended: set[str]) -> set[str]:
-        """Do it with records on both sides of it; the new shards once the worker is on them."""
+    def reshard(
+        self, worker: Part, action: Callable[[], object], ended: set[str], *, killed: bool
+    ) -> set[str]:
+        """Do it with records on both sides of it; the new shards once the worker is on them.
+
+        With `killed` the daemon is killed as soon as one of the parents has ended: somewhere
+        between its last snapshot, the final files, and the first batch of the children.
+        """
         before = set(self.shards())
         ahead = self._put + 2 * CHUNK_RECORDS
         self.put(ahead - CHUNK_RECORDS)
@@ -112,6 +125,10 @@ class Till:
         new = set(self.shards()) - before
         assert self.open_shards() >= new
         self.put(ahead + 4 * CHUNK_RECORDS)
+        if killed:
+            wait(lambda: any(self.leases().get(shard) == "SHARD_END" for shard in ended), worker)
+            kill(processes(worker.pid, "daemon")[0])
+            self.kills_at.append(now_millis())
         wait(
             lambda: (
                 all(self.leases().get(shard) == "SHARD_END" for shard in ended)
@@ -134,8 +151,9 @@ def test_the_endpoint_listens_on_loopback_alone(aws: ReshardingAws) -> None:
     assert listening(aws.kinesis.pid) == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["in peace", "killed in the middle"])
 def test_a_split_and_a_merge_change_nothing_that_comes_out(
-    resharding: Stack, settings: dict[str, str]
+    resharding: Stack, settings: dict[str, str], *, killed: bool
 ) -> None:
     stack = resharding
     stream = stack.provisioned.stream
@@ -154,6 +172,7 @@ def test_a_split_and_a_merge_change_nothing_that_comes_out(
                 StreamName=stream, ShardToSplit=first, NewStartingHashKey=str(GROUP)
             ),
             {first},
+            killed=killed,
         )
         assert len(children) == 2
         till.put(len(records) // 2)
@@ -167,6 +186,7 @@ def test_a_split_and_a_merge_change_nothing_that_comes_out(
                 StreamName=stream, ShardToMerge=upper, AdjacentShardToMerge=second
             ),
             {upper, second},
+            killed=killed,
         )
         assert len(merged) == 1
         till.put(len(records))
@@ -185,5 +205,6 @@ def test_a_split_and_a_merge_change_nothing_that_comes_out(
     assert len(expected.pages) > 1
     assert len(expected.scores) > 100
     outcome = read_outcome(stack)
-    assert faults(expected, outcome) == []
+    assert len(till.kills_at) == (2 if killed else 0)
+    assert faults(expected, outcome, kills_at=till.kills_at) == []
     assert outcome.staged == []
