@@ -11,9 +11,18 @@ import click
 import msgspec
 
 from anomaly.detector import DetectorConfig
+from benchmarks.detection_ablation import evidence_names, silenced
 from benchmarks.detection_cost import cost_table
 from benchmarks.detection_runs import Change, Heard, hear, judge_detector, threshold_for
-from benchmarks.detection_streams import SCENES, TEST_SEEDS, TUNING_SEEDS, Spec, load, specs
+from benchmarks.detection_streams import (
+    SCENES,
+    TEST_SEEDS,
+    TUNING_SEEDS,
+    Spec,
+    Stream,
+    load,
+    specs,
+)
 from benchmarks.detection_tables import (
     ablation_table,
     kinds_table,
@@ -24,6 +33,9 @@ from benchmarks.detection_tables import (
 from benchmarks.detection_ways import WAYS
 from consumer.evaluation import Judged
 from events.transaction import Transaction
+
+MAIN, QUIET = "all kinds", "no fraud"
+"""The scene that the known ways are compared on, and the one that shows who stays quiet."""
 
 DOCUMENT = Path("docs/detection.md")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -41,7 +53,7 @@ class Size(msgspec.Struct, frozen=True):
 
 SIZES = {
     "quick": Size(tuning=1, test=2, scenes=1, ablation=1, shops=16),
-    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=6, ablation=4),
+    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=6, ablation=3),
 }
 
 
@@ -51,7 +63,8 @@ class Work(msgspec.Struct, frozen=True):
     spec: Spec
     ways: bool
     detector: bool
-    ablation: bool
+    fields: bool = False
+    evidence: tuple[str, ...] = ()
 
 
 class Done(msgspec.Struct):
@@ -60,6 +73,7 @@ class Done(msgspec.Struct):
     heard: dict[str, Heard]
     judged: Judged | None
     ablated: dict[str, Judged]
+    fields: dict[str, Judged]
 
 
 def _without(*fields: str) -> Change:
@@ -81,6 +95,11 @@ FIELDS: dict[str, Change] = {
 """What a source may not have: the detector sees each transaction without it."""
 
 
+def _judge_without(stream: Stream, name: str) -> Judged:
+    with silenced(name):
+        return judge_detector(stream, DetectorConfig())
+
+
 def do(work: Work) -> Done:
     """One stream through everything that `work` names, in this process."""
     stream = load(work.spec)
@@ -88,11 +107,9 @@ def do(work: Work) -> Done:
     return Done(
         heard={name: hear(stream, make) for name, make in WAYS.items()} if work.ways else {},
         judged=judge_detector(stream, config) if work.detector else None,
-        ablated={
-            f"without {name}": judge_detector(stream, config, change)
-            for name, change in FIELDS.items()
-        }
-        if work.ablation
+        ablated={name: _judge_without(stream, name) for name in work.evidence},
+        fields={name: judge_detector(stream, config, change) for name, change in FIELDS.items()}
+        if work.fields
         else {},
     )
 
@@ -105,62 +122,77 @@ class Measured(msgspec.Struct):
     ways_quiet: dict[str, list[Judged]]
     scenes: dict[str, list[Judged]]
     ablated: dict[str, list[Judged]]
+    fields: dict[str, list[Judged]]
+
+
+def _sized(found: list[Spec], size: Size) -> list[Spec]:
+    shops = size.shops
+    if shops is None:
+        return found
+    return [msgspec.structs.replace(spec, shops=min(spec.shops, shops)) for spec in found]
+
+
+def _works(size: Size) -> list[tuple[str, Work]]:
+    """What is to be done with the test streams, by scene."""
+    evidence = tuple(evidence_names())
+    works = []
+    for scene in SCENES:
+        main = scene == MAIN
+        count = size.test if main else size.scenes
+        for place, spec in enumerate(_sized(specs(scene, TEST_SEEDS[:count]), size)):
+            ablate = main and place < size.ablation
+            work = Work(
+                spec,
+                ways=scene in {MAIN, QUIET},
+                detector=True,
+                fields=ablate,
+                evidence=evidence if ablate else (),
+            )
+            works.append((scene, work))
+    return works
 
 
 def run(size: Size, processes: int) -> Measured:
     """Tune the known ways, then run everything on the test streams."""
-
-    def sized(found: list[Spec]) -> list[Spec]:
-        if size.shops is None:
-            return found
-        return [msgspec.structs.replace(spec, shops=min(spec.shops, size.shops)) for spec in found]
-
+    tuning = [
+        Work(spec, ways=True, detector=False)
+        for spec in _sized(specs(MAIN, TUNING_SEEDS[: size.tuning]), size)
+    ]
+    works = _works(size)
     with get_context("spawn").Pool(processes, maxtasksperchild=4) as pool:
-        tuned = pool.map(
-            do,
-            [
-                Work(spec, ways=True, detector=False, ablation=False)
-                for spec in sized(specs("all kinds", TUNING_SEEDS[: size.tuning]))
-            ],
-            chunksize=1,
-        )
-        thresholds = {name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS}
-        named = []
-        for scene in SCENES:
-            count = size.test if scene == "all kinds" else size.scenes
-            for place, spec in enumerate(sized(specs(scene, TEST_SEEDS[:count]))):
-                work = Work(
-                    spec,
-                    ways=scene in {"all kinds", "no fraud"},
-                    detector=True,
-                    ablation=scene == "all kinds" and place < size.ablation,
-                )
-                named.append((scene, work))
-        results = pool.map(do, [work for _, work in named], chunksize=1)
-    measured = Measured(thresholds, {}, {}, {}, {})
-    for (scene, work), done in zip(named, results, strict=True):
-        if done.judged is not None:
-            measured.scenes.setdefault(scene, []).append(done.judged)
-        into = measured.ways if scene == "all kinds" else measured.ways_quiet
-        for name, heard in done.heard.items():
-            into.setdefault(name, []).append(heard.judged(thresholds[name]))
-        if work.ablation and done.judged is not None:
-            measured.ablated.setdefault("everything", []).append(done.judged)
-        for name, judged in done.ablated.items():
-            measured.ablated.setdefault(name, []).append(judged)
+        tuned = pool.map(do, tuning, chunksize=1)
+        results = pool.map(do, [work for _, work in works], chunksize=1)
+    thresholds = {name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS}
+    measured = Measured(thresholds, {}, {}, {}, {}, {})
+    for (scene, _), done in zip(works, results, strict=True):
+        _add(measured, scene, done)
     return measured
+
+
+def _add(measured: Measured, scene: str, done: Done) -> None:
+    if done.judged is not None:
+        measured.scenes.setdefault(scene, []).append(done.judged)
+    into = measured.ways if scene == MAIN else measured.ways_quiet
+    for name, heard in done.heard.items():
+        into.setdefault(name, []).append(heard.judged(measured.thresholds[name]))
+    for table, taken in ((measured.ablated, done.ablated), (measured.fields, done.fields)):
+        if taken and done.judged is not None:
+            table.setdefault("everything", []).append(done.judged)
+        for name, judged in taken.items():
+            table.setdefault(f"without {name}", []).append(judged)
 
 
 def tables(measured: Measured) -> str:
     """The measured part of docs/detection.md."""
-    ours = measured.scenes["all kinds"]
+    ours = measured.scenes[MAIN]
     return "\n\n".join(
         [
-            ways_table(ours, measured.scenes["no fraud"], measured.ways, measured.ways_quiet),
+            ways_table(ours, measured.scenes[QUIET], measured.ways, measured.ways_quiet),
             kinds_table(ours, measured.ways),
             spread_table(ours),
             scenes_table(measured.scenes),
-            ablation_table(measured.ablated),
+            ablation_table("One evidence silenced at a time", measured.ablated),
+            ablation_table("One field taken away at a time", measured.fields),
         ]
     )
 

@@ -12,6 +12,7 @@ from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.transaction import Transaction
+from local.sample_shops import SALES_MAX
 from local.samples import START, sample_stream
 
 TUNING_SEEDS = (60_001, 60_002, 60_003, 60_004)
@@ -33,6 +34,7 @@ class Spec(msgspec.Struct, frozen=True):
     campaigns_per_shop_week: float = 0.25
     occasions_often: float = 1.0
     start: Instant = START
+    sales_max: float = SALES_MAX
     bare: bool = False
 
 
@@ -56,6 +58,7 @@ def load(spec: Spec) -> Stream:
         start=spec.start,
         campaigns_per_shop_week=spec.campaigns_per_shop_week,
         occasions_often=spec.occasions_often,
+        sales_max=spec.sales_max,
         bare=spec.bare,
     )
     for place, sample in enumerate(samples):
@@ -78,7 +81,7 @@ def _of(**changes: object) -> Callable[[int], Spec]:
 SCENES: dict[str, Callable[[int], Spec]] = {
     "all kinds": _of(),
     "no fraud": _of(campaigns_per_shop_week=0.0),
-    "12 small shops": _of(shops=12),
+    "12 small shops": _of(shops=12, sales_max=80.0),
     "without the optional fields": _of(bare=True),
     "thrice the confounders": _of(occasions_often=3.0),
     "spring, twice the fraud": _of(start=SPRING, campaigns_per_shop_week=0.5),

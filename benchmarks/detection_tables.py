@@ -173,8 +173,8 @@ def scenes_table(scenes: Mapping[str, Sequence[Judged]]) -> str:
     return "**Other streams, the same configuration**\n\n" + _table(head, rows)
 
 
-def ablation_table(ablated: Mapping[str, Sequence[Judged]]) -> str:
-    """What each evidence is worth: the detector with one thing taken away at a time."""
+def ablation_table(title: str, ablated: Mapping[str, Sequence[Judged]]) -> str:
+    """What each thing is worth: the detector with one taken away at a time."""
     rows = []
     whole = measure(ablated.get("everything", ()))
     for name, judged in ablated.items():
@@ -204,4 +204,4 @@ def ablation_table(ablated: Mapping[str, Sequence[Judged]]) -> str:
         "kind that loses most recall",
     ]
     number = len(ablated.get("everything", ()))
-    return f"**One thing taken away at a time** ({number} streams)\n\n" + _table(head, rows)
+    return f"**{title}** ({number} streams)\n\n" + _table(head, rows)

@@ -111,10 +111,14 @@ class Shop(msgspec.Struct, frozen=True):
         return _middle(self.items, self.item_weights, returns=True)
 
 
-def make_shops(rng: Random, count: int, days: int) -> list[Shop]:
-    """A chain of `count` shops with 20 to 700 sales a day; one in fifteen opens on the way."""
+SALES_MIN, SALES_MAX = 20.0, 700.0
+"""Sales of a shop on an average day."""
+
+
+def make_shops(rng: Random, count: int, days: int, sales_max: float = SALES_MAX) -> list[Shop]:
+    """A chain of `count` shops; one in fifteen opens on the way."""
     catalogue = _make_catalogue(rng)
-    return [_make_shop(rng, number, catalogue, days) for number in range(count)]
+    return [_make_shop(rng, number, catalogue, days, sales_max) for number in range(count)]
 
 
 def new_card(rng: Random) -> str:
@@ -148,9 +152,11 @@ def _price_point(rng: Random, pounds: float) -> int:
     return whole - rng.choices((1, 5, 0, 51), (60, 15, 15, 10))[0]
 
 
-def _make_shop(rng: Random, number: int, catalogue: list[Item], days: int) -> Shop:
+def _make_shop(
+    rng: Random, number: int, catalogue: list[Item], days: int, sales_max: float
+) -> Shop:
     opens, closes, sunday, by_hour, weekdays = rng.choice(_SHAPES)
-    sales_per_day = math.exp(rng.uniform(math.log(20), math.log(700)))
+    sales_per_day = math.exp(rng.uniform(math.log(SALES_MIN), math.log(sales_max)))
     weights = [0.0] * 24
     for hour, weight in enumerate(by_hour, start=opens):
         weights[hour] = weight * rng.uniform(0.8, 1.25)

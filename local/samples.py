@@ -21,7 +21,7 @@ from local.sample_occasions import (
     mood_of,
     plan_occasions,
 )
-from local.sample_shops import Shop, make_shops
+from local.sample_shops import SALES_MAX, SALES_MIN, Shop, make_shops
 from local.sample_trade import RETURN_DAYS_MAX, Draft, Mood, Trade, begin_day
 from local.sample_wire import garble, to_wire
 
@@ -58,19 +58,21 @@ def sample_stream(
     warm_up_days: int | None = None,
     campaigns_per_shop_week: float = CAMPAIGNS_PER_SHOP_WEEK,
     occasions_often: float = 1.0,
+    sales_max: float = SALES_MAX,
     bare: bool = False,
 ) -> Iterator[Sample]:
     """Samples of `days` days from the UTC midnight of `start`, in order of arrival.
 
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
     are 14 or half the stream, whichever is less. `occasions_often` scales how often something
-    happens that only looks odd. `bare` leaves out cashier, customer, card, receipt and limit. A day
-    is made at a time, so memory does not grow with `days`.
+    happens that only looks odd, `sales_max` bounds what a shop sells on an average day. `bare`
+    leaves out cashier, customer, card, receipt and limit. A day is made at a time, so memory does
+    not grow with `days`.
     """
     start -= start % DAY
     if warm_up_days is None:
         warm_up_days = min(WARM_UP_DAYS_MAX, days // 2)
-    chain = make_shops(Random(f"{seed} shops"), shops, days)
+    chain = make_shops(Random(f"{seed} shops"), shops, days, sales_max)
     occasions = plan_occasions(Random(f"{seed} occasions"), chain, days, occasions_often)
     campaigns = plan_campaigns(
         Random(f"{seed} campaigns"), chain, days, warm_up_days, campaigns_per_shop_week
@@ -196,6 +198,13 @@ def _occurred_at(draft: Draft) -> Instant:
     show_default=True,
     help="How often something happens that only looks odd, against the usual.",
 )
+@click.option(
+    "--sales-max",
+    type=click.FloatRange(SALES_MIN, 10_000),
+    default=SALES_MAX,
+    show_default=True,
+    help="What a shop sells on an average day, at most.",
+)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="The first day; 2026-01-05.")
 @click.option("--bare", is_flag=True, help="Without cashier, customer, card, receipt and limit.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="JSONL, .gz or not.")
@@ -207,6 +216,7 @@ def samples(
     days: int,
     campaigns_per_shop_week: float,
     occasions_often: float,
+    sales_max: float,
     start: datetime | None,
     bare: bool,
     output: Path,
@@ -220,6 +230,7 @@ def samples(
         start=START if start is None else from_datetime(start.replace(tzinfo=UTC)),
         campaigns_per_shop_week=campaigns_per_shop_week,
         occasions_often=occasions_often,
+        sales_max=sales_max,
         bare=bare,
     )
     written = labelled = 0
