@@ -1,0 +1,410 @@
+"""One schedule: what its seed makes happen, and whether the promises held."""
+
+import gc
+import io
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+
+from anomaly.detector import DetectorConfig
+from consumer.child import build_pipeline
+from consumer.duplicates import Duplicates
+from consumer.handover import group_range
+from consumer.pipeline import batches
+from consumer.scorer import Scorer
+from consumer.settings import Settings
+from events.page import Page
+from sinks.sns import SENT
+from tests.simulation import kernel
+from tests.simulation.kcl import SHARD_END, Cluster, Consumer
+from tests.simulation.kernel import SECOND, Event, Kernel, Process
+from tests.simulation.patches import Row, patched
+from tests.simulation.services import Document, Odds, Shared, SimulatedServices, Violation, letter
+from tests.simulation.stream import Shard, Stream
+from tests.simulation.traffic import traffic
+
+SETTLE_SECONDS_MAX = 3_000.0
+"""Behind the last fault everything has to be done within so much simulated time."""
+
+
+class Plan(msgspec.Struct):
+    """What a seed stands for."""
+
+    seed: int
+    records: int
+    shops: int
+    key_groups: int
+    workers: int
+    shards: int
+    reshards: int
+    inside: bool
+    batch: int
+    odds: Odds
+    seconds: float
+    parquet: bool = False
+
+
+class Outcome(msgspec.Struct):
+    """What came of a schedule: no broken promise, or which."""
+
+    seed: int
+    broken: list[str]
+    counts: dict[str, int]
+    seconds: float
+    steps: int
+
+
+def plan(seed: int, *, parquet: bool = False) -> Plan:
+    """The plan of `seed`."""
+    rng = random.Random(seed)
+    trouble = rng.choice((0.3, 1.0, 2.5))
+
+    def odds(most: float) -> float:
+        return rng.choice((0.0, most / 4, most)) * trouble
+
+    return Plan(
+        seed=seed,
+        records=rng.randrange(40, 130),
+        shops=rng.choice((3, 6, 8, 16, 30)),
+        key_groups=rng.choice((2, 3, 4)),
+        workers=rng.choice((1, 2, 2, 3)),
+        shards=rng.choice((1, 1, 2)),
+        reshards=rng.choice((0, 1, 1, 2, 3)),
+        inside=rng.random() < 0.2,
+        batch=rng.choice((4, 8, 15, 25)),
+        odds=Odds(
+            fail_before=odds(0.05),
+            fail_after=odds(0.03),
+            stall=odds(0.01),
+            crash=odds(0.006),
+            crash_daemon=odds(0.003),
+            freeze=odds(0.003),
+        ),
+        seconds=rng.choice((30.0, 120.0, 300.0)),
+        parquet=parquet,
+    )
+
+
+def settings_of(made: Plan) -> Settings:
+    """A worker's settings for the plan."""
+    return Settings(
+        stream="stream",
+        opensearch_url="http://127.0.0.1:1",
+        bucket="bucket",
+        topic_arn="topic",
+        dead_letter_queue_url="queue",
+        pseudonym_key="a key for simulations only",
+        key_groups=made.key_groups,
+        batch_records_max=made.batch,
+        batch_seconds_max=2.0,
+        lateness_seconds=900.0,
+        hours_close_idle_seconds=45.0,
+        rejected_share_max=1.0,
+        pages_per_shop_week=50.0,
+    )
+
+
+class Expected(msgspec.Struct):
+    """What an uninterrupted run over one shard gives."""
+
+    documents: dict[str, Document]
+    pages: dict[tuple[str, int], Page]
+    letters: set[tuple[str, str, str, str]]
+
+
+class Schedule:
+    """One run."""
+
+    def __init__(
+        self,
+        made: Plan,
+        tracing: Callable[[str], None] | None = None,
+        mutation: Callable[[], Any] | None = None,
+    ) -> None:
+        self.plan = made
+        self.kernel = Kernel(made.seed, tracing)
+        rng = random.Random(made.seed + 1)
+        self.sent = list(traffic(rng, made.records, made.shops))
+        refused = frozenset(
+            {f"t-{rng.randrange(made.records):04}"} if rng.random() < 0.3 else set()
+        )
+        self.shared = Shared(made.odds, refused)
+        edges = [group_range(made.key_groups // 2, made.key_groups).first]
+        self.stream = Stream(edges if made.shards == 2 else [])
+        self.exact = not made.inside
+        self.settings = settings_of(made)
+        self.cluster: Cluster | None = None
+        self.producing = True
+        self._checked: dict[str, int] = {}
+
+    def run(self) -> Outcome:
+        """Let it happen, let it settle, and look."""
+        kernel.use(self.kernel)
+        broken = self.shared.violations
+        the = self.kernel
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            with patched(self._services, parquet=self.plan.parquet):
+                self.cluster = Cluster(
+                    the, self.shared, self.stream, self.settings, self.plan.workers
+                )
+                self.cluster.accepted = self._accepted
+                self.shared.may_publish = self._may_publish
+                the.spawn(self.cluster.root, self._produce)
+                the.spawn(self.cluster.root, self._reshard)
+                try:
+                    the.run(lambda: bool(broken) or not self.producing)
+                    self._settle(broken)
+                    if not broken:
+                        broken += compare(self)
+                except RuntimeError as error:
+                    broken.append(f"{error!r}")
+                finally:
+                    self._end()
+        finally:
+            kernel.use(None)
+            if collecting:
+                gc.enable()
+        return Outcome(
+            self.plan.seed, broken, dict(self.shared.counts), the.seconds, the.steps
+        )
+
+    def _services(self, _: Settings, stop: Event, __: Any) -> SimulatedServices:
+        return SimulatedServices(self.shared, kernel.here(), stop, exact=self.exact)
+
+    def _end(self) -> None:
+        """End every process, so that no thread is left."""
+        the, cluster = self.kernel, self.cluster
+        assert cluster is not None
+        cluster.restart_later = lambda: None  # type: ignore[method-assign]  # the end
+        processes = {task.process for _, _, task, _ in the._heap}
+        for daemon in cluster.daemons:
+            processes |= {daemon.process, *daemon.children}
+        for process in sorted(processes, key=lambda one: one.name):
+            process.kill("the schedule ends")
+        while the._heap:
+            the.step()
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def _produce(self) -> None:
+        the, pause = self.kernel, self.plan.seconds / len(self.sent)
+        for one in self.sent:
+            self.stream.put(one.data, one.shop_id, one.arrived_at)
+            the.wait(the.random.expovariate(1.0 / pause))
+        self.producing = False
+
+    def _reshard(self) -> None:
+        the, stream = self.kernel, self.stream
+        for _ in range(self.plan.reshards):
+            the.wait(the.random.uniform(0.0, 2 * self.plan.seconds / self.plan.reshards))
+            shards = stream.open
+            if len(shards) > 1 and the.random.random() < 0.4:
+                shards.sort(key=lambda one: one.range.first)
+                at = the.random.randrange(len(shards) - 1)
+                the.trace(f"merge of {shards[at].name} and {shards[at + 1].name}")
+                stream.merge(shards[at], shards[at + 1])
+                self.shared.counts["merges"] += 1
+            else:
+                self._split(the.random.choice(shards))
+
+    def _split(self, shard: Shard) -> None:
+        the, groups = self.kernel, self.plan.key_groups
+        first, last = shard.range.first, shard.range.last
+        if self.plan.inside:
+            at = the.random.randrange(first + 1, last + 1)
+        else:
+            edges = [group_range(group, groups).first for group in range(groups)]
+            edges = [edge for edge in edges if first < edge <= last]
+            if not edges:
+                return
+            at = the.random.choice(edges)
+        the.trace(f"split of {shard.name}")
+        self.stream.split(shard, at)
+        self.shared.counts["splits inside a group" if self.plan.inside else "splits"] += 1
+
+    def _settle(self, broken: list[str]) -> None:
+        """No more faults: everything that hangs comes back, and everything gets done."""
+        the, cluster = self.kernel, self.cluster
+        assert cluster is not None
+        the.trace("no more faults from here on")
+        cluster.quiet = True
+        self.plan.odds.none()
+        # Also who hung longest comes to while the others go on.
+        late = the.now + int(self.plan.odds.stall_seconds_max * SECOND)
+        end = the.now + int(SETTLE_SECONDS_MAX * SECOND)
+        look = [the.now]
+
+        def settled() -> bool:
+            if broken or the.now > end:
+                return True
+            if the.now < max(late, look[0]):
+                return False
+            look[0] = the.now + SECOND
+            return not self._left()
+
+        the.run(settled)
+        if not broken and (left := self._left()):
+            broken.append(f"not done after {SETTLE_SECONDS_MAX:,.0f} quiet seconds: {left}")
+
+    def _left(self) -> str:
+        """What is still to be done; empty where there is nothing."""
+        cluster = self.cluster
+        assert cluster is not None
+        for name, shard in self.stream.shards.items():
+            lease = cluster.leases.get(name)
+            if lease is None:
+                return f"{name} has no lease"
+            if shard.closed:
+                if lease.checkpoint != SHARD_END:
+                    return f"{name} has not ended"
+                continue
+            if shard.records and lease.checkpoint != shard.records[-1].position.order:
+                return f"{name} stands at {lease.checkpoint}"
+            consumer = self._consumer_of(name)
+            if consumer is None or consumer.parts is None:
+                return f"nobody consumes {name}"
+            committer = consumer.parts.committer
+            if consumer.parts.has_open_hours() or committer._hours.state.to_publish:
+                return f"{name} has hours to publish"
+            if committer._outbox.waiting():
+                return f"{name} has pages to send"
+        return ""
+
+    def _consumer_of(self, name: str) -> Consumer | None:
+        assert self.cluster is not None
+        for daemon in self.cluster.daemons:
+            consumer = daemon.consumers.get(name)
+            if consumer is not None and not daemon.process.dead and not consumer.lost:
+                return consumer
+        return None
+
+    # -- promises that are looked at while it happens ---------------------------------------------
+
+    def _accepted(self, shard: Shard, before: tuple[int, int], at: tuple[int, int]) -> None:
+        """P1: everything up to a checkpoint is in the index or in the dead-letter queue."""
+        if at < before:
+            self.shared.violations.append(f"the checkpoint of {shard.name} went back")
+        start = self._checked.get(shard.name, 0)
+        for record in shard.records[start:]:
+            if record.position.order > at:
+                break
+            start += 1
+            place = (record.position.shard_id, record.position.slug)
+            if not self._arrived(record.data, place):
+                self.shared.violations.append(f"{place} is checkpointed and stands nowhere")
+        self._checked[shard.name] = start
+
+    def _arrived(self, data: bytes, place: tuple[str, str]) -> bool:
+        if any(key[:2] == place for key in self.shared.letters):
+            return True
+        try:
+            name = msgspec.json.decode(data)["transaction_id"]
+        except msgspec.DecodeError:
+            return False
+        return name in self.shared.documents or name in self.shared.refused
+
+    def _may_publish(self, key: str) -> bool:
+        """P2: hours are published behind the checkpoint that covers them."""
+        assert self.cluster is not None
+        shard, number, _ = key.removesuffix(".parquet").rsplit("/", 1)[1].rsplit("-", 4)[0:3]
+        del number
+        last = key.removesuffix(".parquet").rsplit("-", 2)[1]
+        return int(last) <= self.cluster.leases[shard].checkpoint[0]
+
+
+def expected(schedule: Schedule) -> Expected:
+    """The uninterrupted run over the same records, as they came, in one shard and one batch."""
+    settings = schedule.settings.model_copy(update={"batch_records_max": 10**6})
+    config = DetectorConfig(
+        key_groups=settings.key_groups, pages_per_shop_week=settings.pages_per_shop_week
+    )
+    pipeline = build_pipeline(
+        settings, Scorer(config), Duplicates(settings.duplicates_remembered_min)
+    )
+    (cut,) = batches(pipeline, schedule.stream.records)
+    refused = schedule.shared.refused
+    letters = {letter(one) for one in cut.batch.rejections}
+    documents = {}
+    for item in cut.batch.scored:
+        name = item.transaction.transaction_id
+        if name in refused:
+            letters.add((item.position.shard_id, item.position.slug, "opensearch", "refused"))
+        else:
+            documents[name] = Document(item.transaction, item.score, item.position)
+    pages = {(page.page_id, page.revision): page for page in cut.batch.pages}
+    return Expected(documents, pages, letters)
+
+
+def compare(schedule: Schedule) -> list[str]:
+    """What differs from the uninterrupted run."""
+    want, shared, broken = expected(schedule), schedule.shared, list[str]()
+    documents: Any = shared.documents
+    rows = Counter(published(schedule))
+    wanted: Any = want.documents
+    if not schedule.exact:
+        documents = {name: (one.transaction, one.position) for name, one in documents.items()}
+        wanted = {name: (one.transaction, one.position) for name, one in wanted.items()}
+        rows = Counter({(*row[:4], None): count for row, count in rows.items()})
+    broken += _differences("document", documents, wanted)
+    broken += _differences("row", rows, Counter(_row(one, schedule) for one in want.documents.values()))
+    shared.counts["pages"] = len(want.pages)
+    if schedule.exact:
+        broken += _differences("page", shared.pages, want.pages)
+    told = {key for key, page in shared.pages.items() if page.status in SENT}
+    broken += [f"page {key} was not sent" for key in told - set(shared.sent)]
+    broken += [f"page {key} is in no index" for key in set(shared.sent) - told]
+    broken += _differences("letter", dict.fromkeys(shared.letters), dict.fromkeys(want.letters))
+    return broken
+
+
+def _row(one: Document, schedule: Schedule) -> Row:
+    score = one.score.value if one.score is not None and schedule.exact else None
+    transaction, position = one.transaction, one.position
+    return (
+        transaction.transaction_id,
+        transaction.shop_id,
+        position.shard_id,
+        position.slug,
+        score,
+    )
+
+
+def published(schedule: Schedule) -> list[Row]:
+    """Every row of every final file."""
+    store = schedule.shared.store
+    rows: list[Row] = []
+    for key in store.keys("processed/"):
+        if schedule.plan.parquet:
+            rows += map(_of_parquet, pq.read_table(io.BytesIO(store.get(key))).to_pylist())
+        else:
+            rows += map(tuple, msgspec.msgpack.decode(store.get(key)))
+    return rows
+
+
+def _of_parquet(row: dict[str, Any]) -> Row:
+    slug = f"{row['sequence_number']}-{row['sub_sequence_number']}"
+    return row["transaction_id"], row["shop_id"], row["shard_id"], slug, row["score"]
+
+
+def _differences(what: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> list[str]:
+    return [
+        f"{what} {key}: {found.get(key)} instead of {wanted.get(key)}"
+        for key in sorted(found.keys() | wanted.keys(), key=str)
+        if key not in found or key not in wanted or found[key] != wanted[key]
+    ][:20]
+
+
+def run(
+    seed: int, *, parquet: bool = False, tracing: Callable[[str], None] | None = None
+) -> Outcome:
+    """Run the schedule of `seed`."""
+    return Schedule(plan(seed, parquet=parquet), tracing).run()
+
+
+__all__ = ["Outcome", "Plan", "Process", "Schedule", "Violation", "plan", "run"]
