@@ -61,7 +61,8 @@ class Snapshot(msgspec.Struct):
     `past` are the objects before it, oldest first, for two rounds of slices: enough of them to
     make up the whole, and a generation more. Of `written.duplicates`, the groups that lie in
     `slices` are all that was remembered, the others what was added. `golden` are scores of a fixed
-    refund by shop, as `written` alone gives them.
+    refund by shop, as `sample` alone gives them: a few shops' state of this snapshot or one shortly
+    before.
     """
 
     application: str
@@ -73,6 +74,7 @@ class Snapshot(msgspec.Struct):
     slices: Slices
     past: tuple[Link, ...]
     written: State
+    sample: State = msgspec.field(default_factory=State)
     golden: dict[str, float] = {}
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from anomaly.state import StateError
+from consumer.hours import HoursState
 from consumer.lease import Lease
 from consumer.rotation import SLICES_MAX, Slices
 from consumer.snapshot import (
@@ -19,13 +20,14 @@ from consumer.snapshot import (
     merged,
     unusable,
 )
+from events.key_group import key_group
 from sinks.fence import Fence, Held
 from sinks.object_store import ObjectStore
 
 READS_MAX = 8
 """Objects of one snapshot that are read at a time."""
 GOLDEN_EVERY = 16
-"""Of so many snapshots one carries golden scores, and every one that stands alone."""
+"""Golden scores are worked out for one snapshot in so many, and carried by those behind it."""
 
 Golden = Callable[[State], dict[str, float]]
 """Scores of a fixed refund by shop, from encoded state alone; the same bits whenever asked."""
@@ -61,6 +63,8 @@ class Snapshots:
         self._shard_id = shard_id
         self._key_groups = key_groups
         self._golden = golden
+        self._sample = State()
+        self._scores: dict[str, float] = {}
         self._held = Held()
         self._written = 0
         self._links: tuple[Link, ...] = ()
@@ -135,7 +139,8 @@ class Snapshots:
         """
         held = self._held
         key = f"{self.prefix}{position}.{held.epoch}.{self._written}"
-        golden = self._written % GOLDEN_EVERY == 0 or slices.whole
+        if self._written % GOLDEN_EVERY == 0 or not self._scores:
+            self._renew_golden(written)
         snapshot = Snapshot(
             application=self._application,
             shard_id=self._shard_id,
@@ -146,7 +151,8 @@ class Snapshots:
             slices=slices,
             past=self._links,
             written=written,
-            golden=self._golden(written) if golden else {},
+            sample=self._sample,
+            golden=self._scores,
         )
         data = encode(snapshot)
         self._store.put(key, data)
@@ -193,11 +199,21 @@ class Snapshots:
         self._check_golden(key, found)
         return found
 
+    def _renew_golden(self, written: State) -> None:
+        """Scores of this very state, with the bytes that give them: a sample of a few shops."""
+        self._scores = self._golden(written)
+        asked = {key_group(shop_id, self._key_groups) for shop_id in self._scores}
+        self._sample = State(
+            shops={shop_id: written.shops[shop_id] for shop_id in self._scores},
+            groups={number: written.groups[number] for number in asked & written.groups.keys()},
+            hours=HoursState(watermark=written.hours.watermark),
+        )
+
     def _check_golden(self, key: str, found: Snapshot) -> None:
         if not found.golden:
             return
         try:
-            now = self._golden(found.written)
+            now = self._golden(found.sample)
         except StateError as error:
             raise unusable(key, str(error)) from error
         for shop, score in found.golden.items():
