@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from benchmarks.records import START, wire_records
 from events.instant import to_datetime
 from local.faults import kill, processes
 from local.feed import Keyed
+from local.loopback import ask
 from local.part import Part, PartError
 from local.producer import put_all
 from local.stack import Stack
@@ -43,9 +43,10 @@ class Traffic:
     def __init__(self, stack: Stack) -> None:
         self._kinesis = stack.aws.client("kinesis")
         self._stream = stack.provisioned.stream
-        self._search = stack.search_client()
         self._records: Iterator[Keyed] = iter(wire_records(_RECORDS))
-        self._index = f"transactions-{to_datetime(START):%Y.%m.%d}"
+        if stack.node is None:
+            raise ValueError("recovery is seen in OpenSearch")
+        self._index = f"{stack.node.url}/transactions-{to_datetime(START):%Y.%m.%d}"
 
     def put(self) -> str:
         """Put the next few; the id of the first of them."""
@@ -64,8 +65,7 @@ class Traffic:
 
     def indexed(self, transaction_id: str) -> bool:
         """Whether its document can be had, refreshed or not."""
-        found: Any = self._search.exists(index=self._index, id=transaction_id)
-        return bool(found)
+        return ask(f"{self._index}/_doc/{transaction_id}?_source=false", 1.0) is not None
 
 
 def seconds_to_recover(stack: Stack, traffic: Traffic, kind: str) -> float:
