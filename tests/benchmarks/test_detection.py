@@ -1,0 +1,109 @@
+"""The detection bench: fair to the known ways, apart from what was tuned on, and complete."""
+
+from pathlib import Path
+
+import pytest
+
+from anomaly.detector import DetectorConfig
+from benchmarks.detection import BEGIN, END, put_between
+from benchmarks.detection_ablation import evidence_names, silenced
+from benchmarks.detection_runs import Heard, detect, hear, pages_at, threshold_for
+from benchmarks.detection_streams import (
+    SCENES,
+    TEST_SEEDS,
+    TUNING_SEEDS,
+    Spec,
+    Stream,
+    load,
+    specs,
+)
+from benchmarks.detection_ways import WAYS, Alarm
+from consumer.evaluation import Arrivals
+from events.instant import DAY, HOUR
+from events.transaction import Transaction
+
+START = 20_458 * DAY
+
+
+@pytest.fixture(scope="module")
+def small() -> Stream:
+    return load(Spec(99_001, shops=3, days=21, campaigns_per_shop_week=2.0))
+
+
+def test_no_seed_is_tuned_on_and_reported() -> None:
+    tuned = {spec.seed for scene in SCENES for spec in specs(scene, TUNING_SEEDS)}
+    reported = [spec.seed for scene in SCENES for spec in specs(scene, TEST_SEEDS)]
+    assert len(TEST_SEEDS) >= 10
+    assert len(set(reported)) == len(reported)
+    assert not tuned & set(reported)
+
+
+def test_a_stream_holds_each_transaction_once_and_only_labels_that_it_holds(small: Stream) -> None:
+    ids = [one.transaction_id for one in small.transactions]
+    assert len(set(ids)) == len(ids)
+    assert small.labels
+    assert {label.transaction_id for label in small.labels} <= set(small.arrivals.refunds)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_known_way_finds_something_odd(small: Stream, name: str) -> None:
+    heard = hear(small, WAYS[name])
+    scores = {alarm.score for alarm in heard.alarms}
+    assert len(scores) > 20
+    assert heard.stream.transactions == []
+    threshold = sorted(scores)[-3]
+    assert 1 <= len(pages_at(heard.alarms, threshold)) <= len(heard.alarms)
+
+
+def test_alarms_of_a_day_are_one_page() -> None:
+    alarms = [
+        Alarm(2.0, "s", START, "a", ("a",)),
+        Alarm(0.5, "s", START + HOUR, "b", ("b",)),
+        Alarm(2.0, "s", START + 2 * HOUR, "c", ("c", "a")),
+        Alarm(2.0, "other", START + 2 * HOUR, "d", ("d",)),
+        Alarm(3.0, "s", START + DAY, "e", ("e",)),
+    ]
+    pages = pages_at(alarms, 1.0)
+    assert [(page.shop_id, page.after_transaction_id, page.evidence) for page in pages] == [
+        ("s", "a", ("a", "c")),
+        ("other", "d", ("d",)),
+        ("s", "e", ("e",)),
+    ]
+
+
+def test_the_threshold_is_the_lowest_within_the_budget() -> None:
+    arrivals = Arrivals()
+    arrivals.see(0, Transaction("first", "s", "SALE", START, 0, "GBP", 1))
+    alarms = []
+    for number in range(10):
+        at = START + (14 + 2 * number) * DAY
+        arrivals.see(number + 1, Transaction(f"{number}", "s", "REFUND", at, 0, "GBP", 1))
+        alarms.append(Alarm(float(number), "s", at, f"{number}", (f"{number}",)))
+    heard = [Heard(alarms, Stream([], [], arrivals))]
+    weeks = heard[0].judged(99.0).shop_weeks
+    assert threshold_for(heard, 3.5 / weeks) == 7.0
+    assert threshold_for(heard, 0.0) == float("inf")
+    assert threshold_for(heard, 100.0) == 0.0
+
+
+def test_silencing_ends_with_its_block_and_takes_the_evidence_away(small: Stream) -> None:
+    names = evidence_names()
+    assert {"pattern", "volume", "amount", "cashier", "card"} <= set(names)
+    config = DetectorConfig(pages_per_shop_week=2.0)
+    before = detect(small, config)
+    reasons = {page.reason for page in before}
+    assert reasons
+    for name in reasons:
+        with silenced(name):
+            assert name not in {page.reason for page in detect(small, config)}
+    assert detect(small, config) == before
+
+
+def test_the_tables_go_between_the_marks(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    put_between(file, "| new |")
+    assert file.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
+    file.write_text("no marks")
+    with pytest.raises(ValueError, match="has no"):
+        put_between(file, "x")
