@@ -65,7 +65,7 @@ def test_a_burst_on_the_stream_is_a_page_on_the_screen(
     put_all(kinesis, name, keyed(usual))
     last = max(sample.occurred_at for sample in usual if sample.transaction_id)
     shop_id = usual[-1].shop_id
-    with console(stack.node.url) as running:
+    with console(stack.node.url, settings=stack.environment()) as running:
         page = open_page(running.address)
         expect(page.locator("#now")).to_contain_text(to_iso(last)[:10], timeout=ARRIVAL_MILLIS_MAX)
         expect(page.locator("#shards-rows tr")).to_have_count(1)
@@ -83,4 +83,11 @@ def test_a_burst_on_the_stream_is_a_page_on_the_screen(
         expect(rows.first.locator("th")).to_contain_text("burst-")
         expect(rows.first).to_contain_text("£149.99")
         expect(page.locator("#tile-refunds")).to_have_text(str(BURST_REFUNDS))
+
+        found.get_by_role("button", name="Fraud").click()
+        expect(found.get_by_role("status")).to_have_text("given")
+        # Through the stream and the worker into the index, and from there onto the page again.
+        expect(page.locator("#verdicts-note")).to_contain_text(
+            "Of 1 page that people judged, 1 were fraud (100.0%)", timeout=ARRIVAL_MILLIS_MAX
+        )
         assert worker.exit_code is None
