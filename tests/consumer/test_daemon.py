@@ -204,6 +204,14 @@ def test_the_embedded_endpoint_is_spoken_to_without_cbor(tmp_path: Path) -> None
     assert flag not in prepare(settings(), tmp_path)
 
 
+def test_kinesis_may_have_an_endpoint_of_its_own_which_reads_cbor(tmp_path: Path) -> None:
+    own = settings(aws_endpoint=CLOSED, kinesis_endpoint="http://127.0.0.1:10")
+    found = parse(properties(own, "/somewhere/child", "worker-1"))
+    assert found["kinesisEndpoint"] == "http://127.0.0.1:10"
+    assert found["dynamoDBEndpoint"] == CLOSED
+    assert "-Daws.cborEnabled=false" not in prepare(own, tmp_path)
+
+
 def test_the_child_program_works_with_a_python_whose_path_has_spaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
