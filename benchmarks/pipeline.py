@@ -26,7 +26,7 @@ from sinks.parquet import ParquetSink
 
 RECORDS = 100_000
 WARM_UP_RECORDS = 2_000
-BATCH_RECORDS = 4_000
+BATCH_RECORDS = 8_000
 
 
 class Measured(msgspec.Struct, frozen=True):

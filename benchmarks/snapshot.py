@@ -28,14 +28,14 @@ from events.rejection import Rejection
 from sinks.memory import MemoryFence, MemoryObjectStore
 from sinks.parquet import ParquetSink
 
-SIZES = ((1_000, 1_000), (100_000, 2_600))
-"""Shops of a shard, and those among them that trade: of 2,600 some 2,000 do in one batch."""
+SIZES = ((1_000, 1_000), (100_000, 2_050))
+"""Shops of a shard, and those among them that trade: of 2,050 some 2,000 do in one batch."""
 
 CHECKPOINTS = 20
-BATCH_RECORDS = 4_000
+BATCH_RECORDS = 8_000
 _RECORDS_BEFORE_PER_SHOP = 100
 _RECORDS_PER_SECOND = 4
-"""Of event time: 100 records of 2,600 shops are 18 hours."""
+"""Of event time: 100 records of 2,050 shops are 14 hours."""
 _DUPLICATES_MIN = 10_000
 
 

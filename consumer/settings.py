@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         4, ge=1, le=256, description="Ranges of the hash-key space that share a forest. Fixed."
     )
     batch_records_max: int = Field(
-        4_000, ge=1, description="Records in one batch, which is one checkpoint, at most."
+        8_000, ge=1, description="Records in one batch, which is one checkpoint, at most."
     )
     batch_bytes_max: int = Field(
         64 * 2**20, ge=2**20, description="Record bytes in one batch at most."
