@@ -16,6 +16,7 @@ from consumer.evaluation import (
     PageFacts,
     judge,
     measure,
+    of_labels,
 )
 from consumer.record_file import open_records
 from events.instant import DAY, from_datetime
@@ -69,10 +70,10 @@ _T = TypeVar("_T")
 
 def _lines(path: Path, kind: type[_T]) -> Iterator[_T]:
     decode = msgspec.json.Decoder(kind).decode
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_records(path) as file:
+        for number, record in enumerate(file.records(), 1):
             try:
-                yield decode(line)
+                yield decode(record.data)
             except msgspec.DecodeError as error:
                 raise click.ClickException(f"{path}, line {number}: {error}") from error
 
@@ -81,7 +82,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--input", "input_path", type=_FILE, required=True, help="The stream; .gz or not.")
+@click.option(
+    "--input",
+    "input_path",
+    type=_FILE,
+    help="The stream; .gz or not. Without it there is no money and no figure per shop-week.",
+)
 @click.option("--pages", "pages_path", type=_FILE, required=True, help="What backtest wrote of it.")
 @click.option(
     "--labels", "labels_path", type=_FILE, required=True, help="What samples wrote of it."
@@ -95,18 +101,32 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def evaluate(
-    *, input_path: Path, pages_path: Path, labels_path: Path, warm_up_days: float, as_json: bool
+    *,
+    input_path: Path | None,
+    pages_path: Path,
+    labels_path: Path,
+    warm_up_days: float,
+    as_json: bool,
 ) -> None:
-    """Say how good the pages of a backtest are, where it is known what was fraud."""
-    arrivals = read_arrivals(input_path)
-    pages = list(read_pages(pages_path))
-    for page in pages:
-        if page.after_transaction_id not in arrivals.refunds:
-            raise click.ClickException(
-                f"{pages_path} is not of {input_path}: no refund {page.after_transaction_id}"
-            )
+    """Say how good the pages of a backtest are, where it is known what was fraud.
+
+    Without the stream, the times of labels and pages stand for their places in it, and judging
+    begins with the day of the first fraudulent refund.
+    """
+    pages, labels = list(read_pages(pages_path)), list(_lines(labels_path, Label))
     warm_up = round(warm_up_days * DAY)
-    found = measure([judge(pages, _lines(labels_path, Label), arrivals, warm_up=warm_up)])
+    if input_path is None:
+        arrivals, warm_up = of_labels(labels), 0
+        if labels and not arrivals.refunds:
+            raise click.ClickException(f"{labels_path} says no times: name the stream with --input")
+    else:
+        arrivals = read_arrivals(input_path)
+        for page in pages:
+            if page.after_transaction_id not in arrivals.refunds:
+                raise click.ClickException(
+                    f"{pages_path} is not of {input_path}: no refund {page.after_transaction_id}"
+                )
+    found = measure([judge(pages, labels, arrivals, warm_up=warm_up)])
     click.echo(msgspec.json.encode(found).decode() if as_json else as_text(found), nl=as_json)
 
 

@@ -7,11 +7,12 @@ further hit on a campaign within `DUPLICATE_WITHIN` of its last hit that was no 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from math import ceil
 
 import msgspec
 
-from events.instant import DAY, WEEK, Instant
+from events.instant import DAY, WEEK, Instant, from_datetime
 from events.transaction import Transaction
 
 HIT_SHARE = 0.25
@@ -31,6 +32,7 @@ class Label(msgspec.Struct, frozen=True):
     shop_id: str
     campaign_id: str
     kind: str
+    occurred_at: datetime | None = None
 
 
 class PageFacts(msgspec.Struct, frozen=True):
@@ -136,6 +138,17 @@ class Measures(msgspec.Struct, frozen=True):
     stolen: int
     missed_value: float | None
     saved: int
+
+
+def of_labels(labels: Iterable[Label]) -> Arrivals:
+    """What labels alone say of a stream that is not at hand: times stand for places, no money."""
+    arrivals = Arrivals()
+    for label in labels:
+        if label.occurred_at is not None:
+            at = from_datetime(label.occurred_at)
+            arrivals.refunds.setdefault(label.transaction_id, Arrived(at, at, 0))
+            arrivals.start = at if arrivals.start is None else min(at, arrivals.start)
+    return arrivals
 
 
 def judge(
@@ -265,8 +278,9 @@ def _campaign_hit(page: PageFacts, campaign_of: Mapping[str, _Key]) -> _Key | No
 
 
 def _place(arrivals: Arrivals, page: PageFacts) -> int:
-    """Where in the stream the page opened."""
-    return arrivals.refunds[page.after_transaction_id].place
+    """Where in the stream the page opened; by its time where places are times (`of_labels`)."""
+    after = arrivals.refunds.get(page.after_transaction_id)
+    return page.opened_at if after is None else after.place
 
 
 def _outcome(

@@ -262,6 +262,23 @@ def test_the_command_prints_a_table_for_people(tmp_path: Path) -> None:
     assert rows["money after the first page"] == "60.00 of 100.00"
 
 
+def test_without_the_stream_times_stand_for_places(tmp_path: Path) -> None:
+    arguments = write_case(tmp_path)[2:]
+    labels = tmp_path / "labels.jsonl"
+    result = CliRunner().invoke(main, ["evaluate", *arguments])
+    assert result.exit_code == 1
+    assert "no times" in result.output
+    timed = [json.loads(line) for line in labels.read_text().splitlines()]
+    for number, line in enumerate(timed):
+        line["occurred_at"] = to_iso(day(20 + number))
+    labels.write_text("".join(json.dumps(line) + "\n" for line in timed))
+    result = CliRunner().invoke(main, ["evaluate", *arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["hits"], found["false_pages"], found["latency_median"]) == (1, 1, 1)
+    assert found["missed_value"] is found["false_per_shop_week"] is None
+
+
 def test_pages_of_another_stream_are_refused(tmp_path: Path) -> None:
     arguments = write_case(tmp_path)
     (tmp_path / "in.jsonl").write_bytes(wire(1, at=START) + b"\n")
