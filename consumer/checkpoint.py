@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Protocol
 
@@ -45,8 +45,8 @@ class Lake(Protocol):
         """Delete staged parts that nothing needs any more."""
         ...
 
-    def sweep(self, shard_id: str, kept: Container[str]) -> int:
-        """Delete the shard's staged parts that are not `kept`; how many."""
+    def staged(self, shard_id: str) -> list[str]:
+        """The keys of all staged parts of the shard, whoever staged them."""
         ...
 
 
@@ -85,7 +85,7 @@ class Committer:
         self._model_version = model_version
         self._stop = stop
         self._reject_share = reject_share
-        self._swept = False
+        self._left_over: list[str] | None = None
 
     def commit(
         self,
@@ -121,6 +121,7 @@ class Committer:
 
         # 3. The snapshot of the position is durable under a name that carries it.
         self._hours.close(everything=close_hours or shard_end)
+        self._find_left_over(batch.last.shard_id)
         snapshot_began = time.perf_counter()
         snapshot_bytes = self._write_snapshot(cut, position)
         snapshot_seconds = time.perf_counter() - snapshot_began
@@ -130,7 +131,7 @@ class Committer:
 
         # 5. What the snapshot says is to be published is published.
         published = self.publish()
-        self._clean_up(position, batch.last.shard_id)
+        self._clean_up(position)
         return Commit(
             position=position,
             records=batch.records,
@@ -193,16 +194,26 @@ class Committer:
             self._lake.discard(self._hours.published(closed))
         return len(closed)
 
-    def _clean_up(self, position: str, shard_id: str) -> None:
+    def _find_left_over(self, shard_id: str) -> None:
+        """Look, at the first commit, which staged parts dead workers left over.
+
+        Before the fence is passed (step 3): then nothing on the list is a successor's, however
+        long this process stands still before it deletes what it found.
+        """
+        if self._left_over is None:
+            kept = self._hours.state.staged
+            self._left_over = [key for key in self._lake.staged(shard_id) if key not in kept]
+
+    def _clean_up(self, position: str) -> None:
         """Delete what no restart needs; the first time also what dead workers left over.
 
-        Only behind an accepted checkpoint: by then this process is known to hold the shard, so
-        what neither its state nor its snapshots name is nobody's.
+        Only behind an accepted checkpoint: by then this process is known to have held the shard, so
+        what neither its state nor its snapshots named was nobody's.
         """
         self._snapshots.checkpointed(position)
-        if not self._swept:
-            self._lake.sweep(shard_id, self._hours.state.staged)
-            self._swept = True
+        if self._left_over:
+            self._lake.discard(self._left_over)
+            self._left_over = []
 
     def _write_snapshot(self, cut: Cut, position: str) -> int:
         self._whole.take(cut.detector.shops, cut.detector.groups)

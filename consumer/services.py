@@ -75,12 +75,13 @@ class Services:
             stop,
             count_retry=count,
         )
-        self.lake = ParquetSink(store, staging=f"staging/{settings.application}/")
+        writer = str(uuid4())
+        self.lake = ParquetSink(store, staging=f"staging/{settings.application}/", writer=writer)
         dynamodb = client("dynamodb")
         self.pager = Pager(
             client("sns"),
             settings.topic_arn,
-            Ledger(dynamodb, settings.ledger_table, str(uuid4())),
+            Ledger(dynamodb, settings.ledger_table, writer),
         )
         self.fence = DynamoFence(
             dynamodb, settings.ledger_table, settings.application, stop, count_retry=count

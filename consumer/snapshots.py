@@ -168,13 +168,15 @@ class Snapshots:
         """Note that KCL took the checkpoint of the last write, and delete what nothing needs.
 
         Two rounds are kept: every snapshot of the last one could be restored. The first time,
-        everything is deleted that those before left over; by then this process is known to hold
-        the shard, for the checkpoint was taken.
+        everything is deleted that those before left over; by then this process is known to have
+        held the shard, for the checkpoint was taken. It may have lost it since: what has a later
+        epoch is its successors', and stays.
         """
         self._checkpointed = {position: self._held.snapshots[position]}
         if not self._swept:
             kept = {link.key for link in self._links}
-            self._spent = [key for key in self._store.keys(self.prefix) if key not in kept]
+            found = [key for key in self._store.keys(self.prefix) if key not in kept]
+            self._spent = [key for key in found if _epoch(key) <= self._held.epoch]
             self._swept = True
         for key in self._spent:
             self._store.delete(key)
@@ -225,6 +227,13 @@ class Snapshots:
                     f"{now.get(shop)!r} with river {RIVER_VERSION} and this program, so that pages "
                     "would not be the same again",
                 )
+
+
+def _epoch(key: str) -> int:
+    """Of the process that wrote the object, as `Snapshots.write` names it; 0 for another name."""
+    _, _, named = key.rpartition("/")
+    epoch = named.split(".")[-2:-1]
+    return int(epoch[0]) if epoch and epoch[0].isdigit() else 0
 
 
 def _one_round(links: Sequence[Link]) -> Sequence[Link]:

@@ -20,7 +20,7 @@ from sinks.prepared import Prepared
 from sinks.sink import StagedPart, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from events.batch import Batch, Scored
@@ -64,7 +64,9 @@ class ParquetSink:
 
     Waiting for the store, and Stopped, are the store's own; what is written under one key is
     always the same rows, so that writing again changes nothing. Parts lie under `staging`, which
-    ends with a slash, by shard.
+    ends with a slash, by shard. `writer`, a name that no other process has, is part of their names
+    where it is given: so nobody who deletes what a process before left over deletes what one after
+    has staged of the same records.
     """
 
     name = "parquet"
@@ -74,11 +76,13 @@ class ParquetSink:
         store: ObjectStore,
         *,
         staging: str = "staging/",
+        writer: str = "",
         parts_cached_bytes_max: int = PARTS_CACHED_BYTES_MAX,
         puts_max: int = PUTS_MAX,
     ) -> None:
         self._store = store
         self._staging = staging
+        self._suffix = f".{writer}.parquet" if writer else ".parquet"
         self._parts_cached_bytes_max = parts_cached_bytes_max
         self._puts_max = puts_max
 
@@ -95,7 +99,8 @@ class ParquetSink:
         return Prepared(partial(self._stage, batch, *part), rejections)
 
     def _stage(self, batch: Batch, rows: Rows, body: bytes) -> Written:
-        key = f"{self._staging}{batch.first.shard_id}/{batch.first.slug}_{batch.last.slug}.parquet"
+        name = f"{batch.first.slug}_{batch.last.slug}{self._suffix}"
+        key = f"{self._staging}{batch.first.shard_id}/{name}"
         self._store.put(key, body)
         staged = StagedPart(
             key=key,
@@ -142,11 +147,9 @@ class ParquetSink:
             for _ in threads.map(self._store.delete, keys):
                 pass
 
-    def sweep(self, shard_id: str, kept: Container[str]) -> int:
-        """Delete the shard's staged parts that are not `kept`; how many."""
-        spent = [key for key in self._store.keys(f"{self._staging}{shard_id}/") if key not in kept]
-        self.discard(spent)
-        return len(spent)
+    def staged(self, shard_id: str) -> list[str]:
+        """The keys of all staged parts of the shard, whoever staged them."""
+        return self._store.keys(f"{self._staging}{shard_id}/")
 
     def close(self) -> None:
         """Nothing to let go of: the store belongs to who made it."""

@@ -195,7 +195,7 @@ class World:
         duplicates.restore(state.duplicates)
         hours = Hours(SHARD, self.lateness, state.hours)
         config = DetectorConfig(key_groups=KEY_GROUPS)
-        lake = ParquetSink(self.store)
+        lake = ParquetSink(self.store, writer=name)
         outbox = PromptOutbox(self.mailbox.send, stop, state.pages)
         committer = Committer(
             [*self.sinks_before(self), lake],

@@ -344,7 +344,7 @@ class SimulatedServices:
     def __init__(self, shared: Shared, process: Process, stop: Event, *, exact: bool) -> None:
         the, waits = kernel(), {"wait_seconds_max": 5.0}
         index, store = Index(shared, stop, exact=exact), Store(shared, stop)
-        self.lake = ParquetSink(store, staging=f"staging/{APPLICATION}/")
+        self.lake = ParquetSink(store, staging=f"staging/{APPLICATION}/", writer=process.name.replace("/", "-"))
         dynamodb = Dynamo(shared)
         owner = process.name
         ledger = Ledger(dynamodb, TABLE, owner, clock=lambda: START * SECOND + the.now)
