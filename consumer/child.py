@@ -14,12 +14,14 @@ from consumer.committing import CommittingThread
 from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
 from consumer.golden import GoldenScores
+from consumer.halt import halt
 from consumer.handover import take_over
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
 from consumer.multilang import Conversation
 from consumer.orphan import Parent
 from consumer.outbox import Outbox
+from consumer.parser import parser_of
 from consumer.pipeline import Pipeline
 from consumer.reject_share import RejectShare
 from consumer.rotation import Rotation
@@ -30,9 +32,7 @@ from consumer.shard import Parts, ShardProcessor
 from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
 from events.instant import SECOND, Instant
-from events.parse import Parser
 from events.position import Position
-from events.pseudonym import Pseudonymizer
 from sinks.arrow_memory import leave_pandas_out
 
 _log = logging.getLogger("tillwatch.child")
@@ -163,14 +163,8 @@ def build_pipeline(
     watermark: Instant | None = None,
 ) -> Pipeline:
     """The pipeline of one shard around its restored state."""
-    pseudonymize = Pseudonymizer(settings.pseudonym_key.get_secret_value().encode())
-    parser = Parser(
-        pseudonymize,
-        required_fields=settings.required_fields,
-        future_max=int(settings.future_seconds_max * SECOND),
-    )
     return Pipeline(
-        parser.parse,
+        parser_of(settings).parse,
         scorer,
         duplicates,
         rotation=rotation,
@@ -208,8 +202,9 @@ def main() -> None:
     try:
         processor.run()
         assembly.end()
-    except BaseException:  # noqa: BLE001 -- whatever it is, the process ends with it logged
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, the process ends with it
         _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
+        halt(error, telemetry, lambda: parent.gone)
         logging.shutdown()
         # Without waiting for threads that may hang in a call: the daemon must notice at once.
         os._exit(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from consumer.heartbeat import Bounds, Cause, judge
-from consumer.telemetry import Report, Totals
+from consumer.telemetry import HALTED, Report, Totals
 
 CHILDREN_MAX = 1_024
 """Children, and shards with totals, that are known at a time; what comes later is not counted."""
@@ -102,6 +102,10 @@ class Children:
         with self._lock:
             known = list(self._known.values())
         return [child for child in known if self._runs(child.report.pid)]
+
+    def working(self) -> list[Child]:
+        """Those of them that may still commit something."""
+        return [child for child in self.living() if child.report.doing != HALTED]
 
     def known(self) -> list[Child]:
         """The children that have not said goodbye, by shard."""

@@ -4,14 +4,15 @@ A child beats once a second whatever its main thread does, so silence means that
 stopped. The main thread beats for itself: not while it listens to the daemon, which takes as long
 as the stream is silent, nor while it reads its snapshot, which takes as long as the store needs.
 Those, and a commit, have the longer bound: every call in them has a deadline of its own, and each
-answer and each new try counts as progress, so a service that is down does not end a child.
+answer and each new try counts as progress, so a service that is down does not end a child. One that
+stands still on purpose (consumer/halt.py) has only to go on saying so.
 """
 
 from typing import Literal
 
 import msgspec
 
-from consumer.telemetry import LISTENING, RESTORING, STARTING, Report
+from consumer.telemetry import HALTED, LISTENING, RESTORING, STARTING, Report
 
 Cause = Literal["died", "silent", "hung", "stalled", "daemon_silent"]
 
@@ -35,6 +36,8 @@ def judge(report: Report, since: float, bounds: Bounds) -> tuple[Cause, str] | N
     verdict: tuple[Cause, str] | None = None
     if since > bounds.heartbeat_seconds_max:
         verdict = "silent", f"has said nothing for {since:.0f} s"
+    elif report.doing == HALTED:
+        pass
     elif report.commit_age is not None and progress > bounds.stalled_seconds_max:
         verdict = "stalled", f"is in a commit that has not gone forward for {progress:.0f} s"
     elif report.doing == LISTENING:

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from consumer.children import Child, Children, Shard
-from consumer.telemetry import OTHER, Report
+from consumer.telemetry import HALTED, OTHER, Report
 from consumer.vitals import Vitals
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -125,6 +125,9 @@ _BEHIND = {
 _WAITING = _measured(
     "tillwatch_waiting", "1 for the service that the shard waits for.", "shard", "service"
 )
+_HALTED = _measured(
+    "tillwatch_halted", "1 while the shard stands still on purpose, else 0.", "shard"
+)
 _SHARDS = _measured("tillwatch_shards_held", "Shards that a child of this worker has.")
 _UP = _measured("tillwatch_daemon_up", "1 while the KCL daemon runs.")
 _DAEMON_BYTES = _measured("tillwatch_daemon_resident_bytes", "Memory of the KCL daemon.")
@@ -141,6 +144,7 @@ METRICS = (
     *_GAUGES,
     *_BEHIND.values(),
     _WAITING,
+    _HALTED,
     _SHARDS,
     _UP,
     _DAEMON_BYTES,
@@ -190,6 +194,10 @@ class Metrics(Collector):
                 for name, child in held.items()
             )
             yield _family(metric, [(of, value) for of, value in values if value is not None])
+        yield _family(
+            _HALTED,
+            [((name,), float(child.report.doing == HALTED)) for name, child in held.items()],
+        )
         for field, metric in _BEHIND.items():
             yield _family(
                 metric,

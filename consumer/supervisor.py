@@ -152,13 +152,19 @@ class Supervisor:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _log.info("stopping: waiting for the last checkpoints")
         process.send_signal(signal.SIGTERM)
-        if not self._wait(self._shutdown_seconds_max, lambda: process.poll() is not None):
+        if not self._wait(
+            self._shutdown_seconds_max, lambda: process.poll() is not None or self._all_halted()
+        ):
             _log.warning(
                 "the daemon did not end within %.0f s and is killed; the next start redoes what "
                 "was not checkpointed",
                 self._shutdown_seconds_max,
             )
-            process.kill()
+        process.kill()
+
+    def _all_halted(self) -> bool:
+        """Whether the daemon waits for nobody but children that stand still on purpose."""
+        return bool(self._children.living()) and not self._children.working()
 
     def _replace(self, process: subprocess.Popen[bytes], ill: Ill) -> None:
         """End the ill child, and the daemon behind it; the others' work is checkpointed first."""
@@ -178,6 +184,6 @@ class Supervisor:
         # The daemon itself would wait for the dead child, as long as shutdownGraceMillis.
         self._wait(
             LAST_WORDS_SECONDS_MAX,
-            lambda: process.poll() is not None or not self._children.living(),
+            lambda: process.poll() is not None or not self._children.working(),
         )
         process.kill()

@@ -37,6 +37,8 @@ RESTORING = "restoring"
 """`beat(RESTORING)`: reading the snapshot, which takes as long as the store needs."""
 LISTENING = "listening"
 """`beat(LISTENING)`: waiting for the daemon, which takes as long as the stream is silent."""
+HALTED = "halted"
+"""`beat(HALTED)`: standing still over an error that a person has to see to."""
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +153,11 @@ class Telemetry:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
         threading.Thread(target=self._run, name="telemetry", daemon=True).start()
+
+    @property
+    def heard(self) -> bool:
+        """Whether there is a supervisor to report to."""
+        return self._path is not None
 
     # -- the main thread --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from consumer.children import UNKNOWN, Children
 from consumer.heartbeat import Bounds, Cause, judge
-from consumer.telemetry import RESTORING, STARTING
+from consumer.telemetry import HALTED, RESTORING, STARTING
 
 TURN_SECONDS_MAX = 30.0
 """The supervisor's loop turns several times a second; one that has not for so long hangs."""
@@ -71,7 +71,7 @@ class Vitals:
                 why.append(f"{name}: {verdict[1]}")
             elif since > BEAT_LATE_SECONDS:
                 why.append(f"{name}: has said nothing for {since:.0f} s")
-            elif report.doing in {STARTING, RESTORING}:
+            elif report.doing in {STARTING, RESTORING, HALTED}:
                 why.append(f"{name}: {report.doing}")
             shards[name] = {
                 "pid": report.pid,

@@ -13,7 +13,7 @@ from consumer.children import Children
 from consumer.health import REQUESTS_MAX, Health, HealthError
 from consumer.heartbeat import Bounds
 from consumer.metrics import Metrics
-from consumer.telemetry import LISTENING, RESTORING, STARTING
+from consumer.telemetry import HALTED, LISTENING, RESTORING, STARTING
 from consumer.vitals import BEAT_LATE_SECONDS, FIRST_SHARD_SECONDS, TURN_SECONDS_MAX, Vitals
 from tests.consumer.reports import Clock, datagram
 
@@ -131,6 +131,12 @@ def test_a_child_that_still_takes_its_shard_is_not_ready(served: Served) -> None
     served.children.receive(datagram(shard_id=None, doing=STARTING))
     served.children.receive(datagram(pid=8, shard_id="shardId-1", doing=RESTORING))
     assert served.ready()[1]["why"] == ["shardId-1: restoring", "unknown (7): starting"]
+
+
+def test_a_shard_that_stands_still_is_not_ready(served: Served) -> None:
+    served.up()
+    served.children.receive(datagram(doing=HALTED))
+    assert served.ready()[1]["why"] == ["shardId-0: halted"]
 
 
 def test_a_worker_without_shards_is_ready_once_the_daemon_had_its_time(served: Served) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from consumer.heartbeat import Bounds, judge
-from consumer.telemetry import LISTENING, RESTORING, STARTING
+from consumer.telemetry import HALTED, LISTENING, RESTORING, STARTING
 from tests.consumer.reports import report
 
 BOUNDS = Bounds(heartbeat_seconds_max=60, stalled_seconds_max=600)
@@ -33,6 +33,9 @@ BOUNDS = Bounds(heartbeat_seconds_max=60, stalled_seconds_max=600)
         ({"commit_age": 9_000, "progress_age": 100}, 0, None),
         ({"commit_age": 9_000, "progress_age": 599}, 2, "stalled"),
         ({"commit_age": 9_000, "progress_age": 601, "doing": LISTENING}, 0, "stalled"),
+        # It stands still on purpose, in the middle of a commit at that.
+        ({"doing": HALTED, "beat_age": 9_000, "commit_age": 9_000, "progress_age": 9_000}, 0, None),
+        ({"doing": HALTED}, 61, "silent"),
         # No commit is on its way: nothing has to go forward.
         ({"progress_age": 9_000}, 0, None),
     ],

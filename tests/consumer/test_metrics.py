@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from consumer.children import Children
 from consumer.heartbeat import Bounds
 from consumer.metrics import METRICS, Metrics
-from consumer.telemetry import LISTENING, Commit, Totals
+from consumer.telemetry import HALTED, LISTENING, Commit, Totals
 from consumer.vitals import Vitals
 from tests.consumer.reports import Clock, datagram
 
@@ -114,6 +114,7 @@ def test_every_figure_of_a_report_comes_out_with_its_age() -> None:
         ("tillwatch_staged_parts", shard): 3,
         ("tillwatch_waiting_pages", shard): 0,
         ("tillwatch_waiting", shard, "opensearch"): 1,
+        ("tillwatch_halted", shard): 0,
         ("tillwatch_shards_held",): 1,
         ("tillwatch_daemon_up",): 1,
         ("tillwatch_daemon_restarts_total",): 0,
@@ -155,6 +156,13 @@ def test_what_a_young_child_cannot_say_is_not_made_up() -> None:
         assert (f"tillwatch_{name}", "shardId-0") not in found
     assert found["tillwatch_commit_age_seconds", "shardId-0"] == 0
     assert found["tillwatch_records_total", "shardId-0"] == 0
+
+
+def test_a_halted_shard_is_shown() -> None:
+    worker = Worker()
+    worker.up()
+    worker.children.receive(datagram(doing=HALTED))
+    assert worker.samples()["tillwatch_halted", "shardId-0"] == 1
 
 
 def test_a_child_without_a_shard_shows_nowhere_in_the_metrics() -> None:

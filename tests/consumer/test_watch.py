@@ -19,6 +19,7 @@ from consumer.children import Child, Children, shard_of
 from consumer.heartbeat import Bounds
 from consumer.log_writer import LogWriter
 from consumer.supervisor import Supervisor
+from consumer.telemetry import HALTED
 from consumer.vitals import Vitals
 from tests.consumer.daemon_program import program
 
@@ -27,7 +28,7 @@ HEARTBEAT_SECONDS = 3.0
 
 CHILD = """
 import os, signal, sys, threading, time
-from consumer.telemetry import LISTENING, Commit, Telemetry
+from consumer.telemetry import HALTED, LISTENING, Commit, Telemetry
 shard, life = sys.argv[1:]
 telemetry = Telemetry.of_this_process()
 telemetry.took(shard, None)
@@ -49,6 +50,11 @@ while True:
     elif life == "leaves":
         telemetry.bye("lease lost")
         sys.exit()
+    elif life == "halts":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the daemon does not reach it either
+        telemetry.beat(HALTED)
+        telemetry.commit_began()
+        threading.Event().wait()
     elif life == "works":
         telemetry.beat("records")
         telemetry.commit_began()
@@ -72,7 +78,9 @@ forever()
 class Watched:
     """A supervisor in a thread, over a daemon whose children live as `lives` says."""
 
-    def __init__(self, directory: Path, lives: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, lives: dict[str, str], shutdown_seconds_max: float = 1
+    ) -> None:
         bounds = Bounds(HEARTBEAT_SECONDS, stalled_seconds_max=DEADLINE_SECONDS)
         self.children = Children(bounds)
         self.vitals = Vitals(bounds, time.monotonic)
@@ -82,7 +90,7 @@ class Watched:
             program(directory, DAEMON.format(lives=json.dumps(lives), child=CHILD)),
             directory,
             restarts_max=3,
-            shutdown_seconds_max=1,
+            shutdown_seconds_max=shutdown_seconds_max,
             out=self.log,
             children=self.children,
             vitals=self.vitals,
@@ -124,8 +132,8 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.chdir(tmp_path)
     made: list[Watched] = []
 
-    def make(**lives: str) -> Watched:
-        made.append(Watched(tmp_path, lives))
+    def make(shutdown_seconds_max: float = 1, **lives: str) -> Watched:
+        made.append(Watched(tmp_path, lives, shutdown_seconds_max))
         made[-1].thread.start()
         return made[-1]
 
@@ -203,6 +211,26 @@ def test_a_child_that_says_goodbye_may_go(watched: Callable[..., Watched]) -> No
     running.wait_until(lambda: running.records("b") > before + 500)
     assert running.vitals.replaced == {}
     assert running.vitals.daemon_starts == 1
+
+
+def test_a_shard_that_stands_still_is_left_alone_and_holds_up_neither_others_nor_the_end(
+    watched: Callable[..., Watched],
+) -> None:
+    running = watched(a="halts", b="works", shutdown_seconds_max=2 * DEADLINE_SECONDS)
+    halted = running.child("a").report.pid
+    running.wait_until(lambda: running.child("a").report.doing == HALTED)
+    began = time.monotonic()
+    running.wait_until(lambda: time.monotonic() - began > 2 * HEARTBEAT_SECONDS)
+    before = running.records("b")
+    running.wait_until(lambda: running.records("b") > before)
+    assert running.child("a").report.pid == halted
+    assert running.vitals.replaced == {}
+    assert running.vitals.ready(running.children)[1]["why"] == ["a: halted"]
+    # The daemon would wait for it; b's goodbye is all that there is to wait for.
+    running.supervisor.request_stop()
+    running.thread.join(DEADLINE_SECONDS)
+    assert not running.thread.is_alive()
+    assert ended(halted)
 
 
 FLOODED = """
