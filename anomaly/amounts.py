@@ -1,12 +1,12 @@
 """What amounts are usual: a Normal of log amounts, after Welford, with a bounded memory."""
 
-from math import log, sqrt
+from bisect import insort
+from math import erfc, log, sqrt
 from typing import Any
 
 from river import base
 
-from anomaly.state import AmountState
-from anomaly.surprise import surprise_of_size
+from anomaly.state import TOP_MAX, AmountState
 
 DEVIATION_MIN = 0.4
 """Log amounts of a shop spread by at least so much; a young shop cannot claim less."""
@@ -14,18 +14,20 @@ DEVIATION_MIN = 0.4
 PRIOR_WEIGHT = 12.0
 """So many amounts does the prior count for."""
 
-RECORDS_PRIOR = 20.0
-"""Amounts after which the largest seen says half of what it can."""
+SPREAD, SPREAD_WEIGHT = 0.35, 6.0
+"""Mean of log excesses over the least of the largest amounts, before any is known."""
 
-FREEDOM_MIN, FREEDOM_MAX = 3.0, 60.0
+SQRT_HALF = sqrt(0.5)
+
+SEEN_MAX = 20_000
+"""Amounts after which half of what is known of the largest is forgotten."""
 
 
 class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
-    """Scores an amount against those seen, in nats: a Student t tail of log amounts.
+    """Scores an amount against those seen, in nats: how rare one as large is.
 
-    An amount beyond the largest seen weighs more, by the logarithm of how many times it is that: a
-    Pareto tail of index 1, the heaviest with which money is met (Newman 2005, doi:
-    10.1080/00107510500052444).
+    Above the largest few, amounts fall off as a power whose exponent these few tell (Hill 1975,
+    doi:10.1214/aos/1176343247).
 
     `x` has `amount` in minor units, and may have `weight` (how much to learn, 1.0 if absent).
     Memory is exponential with `memory` observations, so that prices may move.
@@ -50,8 +52,9 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """`learn_one` for the path of sales: no dictionary is built."""
         state = self.state
         value = log(amount) if amount > 1 else 0.0
-        if amount > state.largest:  # noqa: PLR1730 -- a call of max() for every sale
-            state.largest = amount
+        state.seen += 1
+        if amount > state.large:
+            self._keep(amount)
         seen = state.n
         if seen >= self.memory:
             state.squares *= 1.0 - weight / seen
@@ -64,21 +67,31 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against `x["amount"]` being usual; 0.0 without it or while nothing is known."""
         amount = x.get("amount")
-        return 0.0 if amount is None else self.score(amount, self.usual())
+        return 0.0 if amount is None else self.score(amount)
 
-    def score(self, amount: int, usual: tuple[float, float, float]) -> float:
-        """`score_one` where `usual` is known."""
-        mean, deviation, seen = usual
-        if seen <= 0.0:
+    def score(self, amount: int) -> float:
+        """`score_one` without a dictionary: minus the logarithm of how many are as large."""
+        state = self.state
+        if len(state.top) < TOP_MAX:
             return 0.0
-        nats = surprise_of_size(
-            (log(max(amount, 1)) - mean) / deviation, min(seen, FREEDOM_MAX) + FREEDOM_MIN
-        )
-        largest = self.state.largest
-        if 0 < largest < amount:
-            known = self.state.n / (self.state.n + RECORDS_PRIOR)
-            nats += log(amount / largest) * known
-        return nats
+        least = state.large
+        if amount <= least:
+            mean, deviation, _ = self.usual()
+            part = 0.5 * erfc((log(max(amount, 1)) - mean) / deviation * SQRT_HALF)
+            return min(-log(max(part, 1e-9)), log(state.seen / TOP_MAX))
+        spread = sum([log(one / least) for one in state.top])
+        index = (spread + SPREAD_WEIGHT * SPREAD) / (TOP_MAX + SPREAD_WEIGHT)
+        return log(state.seen / TOP_MAX) + log(amount / least) / index
+
+    def _keep(self, amount: int) -> None:
+        """Note one of the largest; every so often half of all is forgotten."""
+        state = self.state
+        if state.seen >= SEEN_MAX:
+            state.seen //= 2
+            state.top = state.top[::2]
+        insort(state.top, amount)
+        del state.top[:-TOP_MAX]
+        state.large = state.top[0] if len(state.top) == TOP_MAX else 0
 
     def usual(self) -> tuple[float, float, float]:
         """Mean and deviation of log amounts, and how many observations they stand on."""

@@ -4,9 +4,8 @@ from typing import Any
 
 from river import base
 
-from anomaly.state import FORMAT, PAST_HOURS, SLOTS, GroupState, RateState
+from anomaly.state import FORMAT, SLOTS, GroupState, RateState
 from anomaly.surprise import surprise_of_count
-from events.instant import HOUR, Instant
 
 UNIT = 10_000
 """Counts are kept in ten-thousandths, as whole numbers."""
@@ -35,8 +34,13 @@ KEEPS = 0.9995
 HOURS_KEPT = 2000
 """What that comes to, in hours."""
 
-SALES_WEEKS = 2.0
-"""Weeks that refunds expected from sales count for, beside the refunds of that hour of the week."""
+HOURS_REFUNDS = 3.0
+"""Refunds that the shop's own share counts for, beside the refunds of that hour of the day."""
+
+DAILY_KEEPS = 0.985
+"""Decay per day of what is sold and taken back at an hour of the day: a memory of two months."""
+
+REFUND_UNIT = 100
 
 SHAPE_YOUNG, SHAPE_KNOWN = 1.5, 7.0
 """How well a shop's rate is known, in pseudo-observations: at first, and after many weeks.
@@ -103,7 +107,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """Close every hour before `hour`; True if `hour` itself was closed before: it is late."""
         state = self.state
         if state.hours == 0:
-            state.hour = state.first = hour
+            state.hour = state.first = state.opened = hour
             state.hours = 1
             return False
         if hour <= state.hour:
@@ -111,10 +115,14 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         self._close(state.hour, state.sales_now, state.refunds_now)
         for silent in range(max(state.hour + 1, hour - GAP_HOURS_MAX), hour):
             self._close(silent, 0, 0.0)
+        if hour // 24 > state.opened // 24:
+            state.opened = hour
         state.hour = hour
+        self._expect(hour, self._ordinary(hour))
         state.hours += 1
         state.sales_now = 0
         state.refunds_now = 0.0
+        state.came = 0
         return False
 
     def count(self, hour: int, sales: int, refunds: float, *, late: bool) -> None:
@@ -126,7 +134,9 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             return
         part = UNIT * self._learning(hour)
         self._add(hour, round(sales * part))
-        state.refunds[hour % SLOTS] += round(refunds * part)
+        place = (hour - state.opened) % 24
+        state.daily_sales[place] += sales
+        state.daily_refunds[place] += int(refunds * REFUND_UNIT)
         state.sales_seen += sales
         state.refunds_seen += refunds
 
@@ -157,72 +167,57 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         return level
 
     def refunds_rate(self, hour: int) -> float:
-        """Refunds seen in `hour` on an ordinary week, whatever is sold; 0.0 in the first week."""
-        return self.state.refunds[hour % SLOTS] / UNIT
+        """Refunds expected in `hour` on an ordinary week."""
+        return self.share_at(hour) * self.sales_rate(hour)
+
+    def share_at(self, hour: int) -> float:
+        """Refunds per sale so long after opening: returns may be booked when little is sold yet."""
+        state, share = self.state, self.refund_share()
+        place = (hour - state.opened) % 24
+        refunds = state.daily_refunds[place] / REFUND_UNIT
+        return (refunds + HOURS_REFUNDS) / (state.daily_sales[place] + HOURS_REFUNDS / share)
 
     def rate(self, hour: int) -> float:
         """Refunds expected in `hour`, given how today's sales and the chain's refunds go.
 
         Never fewer than the sales of the open hour bring: a shop that sells late is open late.
         """
-        share = self.refund_share()
-        rate = self._rate(hour, self.sales_rate(hour), share) * self.lift()
+        rate = self._ordinary(hour)
         if hour == self.state.hour:
-            rate = max(rate, share * self.state.sales_now)
-        return rate
+            rate = max(rate, self.share_at(hour) * self.state.sales_now)
+        return rate * self.chain_lift()
 
-    def lift(self) -> float:
-        """How much livelier than usual the last hours were."""
-        state, chain = self.state, self._chain
+    def spend(self, owed: float) -> float:
+        """Refunds expected since this was last asked, until the open hour, but for those `owed`."""
+        past = self.state.unspent - owed
+        self.state.unspent = 0.0
+        return max(0.0, past)
+
+    def sales_lift(self) -> float:
+        """How much livelier than usual the last hours were, in sales."""
+        state = self.state
         sales = (state.lift_seen + LIFT_SALES) / (state.lift_expected + LIFT_SALES)
-        refunds = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (
-            chain.lift_expected + CHAIN_LIFT_REFUNDS
-        )
         # Comparisons, not calls of min() and max(): every hour that closes comes here.
         if sales < LIFT_MIN:
-            sales = LIFT_MIN
-        elif sales > LIFT_MAX:
-            sales = LIFT_MAX
-        if refunds < 1.0:
-            refunds = 1.0
-        elif refunds > CHAIN_LIFT_MAX:
-            refunds = CHAIN_LIFT_MAX
-        return sales * refunds
+            return LIFT_MIN
+        return min(LIFT_MAX, sales)
 
-    def expected(self, since: Instant, until: Instant) -> float:
-        """Refunds expected between two local instants, at most a day apart.
+    def chain_lift(self) -> float:
+        """How many times the usual the whole key group takes back lately; 1 or more."""
+        chain = self._chain
+        lift = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (chain.lift_expected + CHAIN_LIFT_REFUNDS)
+        if lift < 1.0:
+            return 1.0
+        return min(CHAIN_LIFT_MAX, lift)
 
-        The last hour counts as a whole: what is booked in one go at its start is no surprise.
-        """
-        state = self.state
-        first, last = since // HOUR, until // HOUR
-        past, now = state.past, state.hour
-        kept_from = now - PAST_HOURS
-        if kept_from < state.first:  # noqa: PLR1730 -- a call of max() for every refund
-            kept_from = state.first
-        # Of a young shop most of a day lies before its first hour, where all hours are alike.
-        before = self.rate(first) if first < state.first else 0.0
-        total, part = 0.0, 1.0 - since % HOUR / HOUR
-        for hour in range(first, last + 1):
-            if kept_from <= hour < now:
-                total += past[hour % PAST_HOURS] * part
-            elif hour < state.first:
-                total += before * part
-            else:
-                total += self.rate(hour) * part
-            part = 1.0
-        return total
+    def weeks(self) -> float:
+        """Weeks since the shop's first hour."""
+        return (self.state.hour - self.state.first) / SLOTS
 
     def shape(self) -> float:
         """How well the rates are known, in pseudo-observations."""
-        weeks = (self.state.hour - self.state.first) / SLOTS
+        weeks = self.weeks()
         return SHAPE_YOUNG + (SHAPE_KNOWN - SHAPE_YOUNG) * weeks / (weeks + 1.5)
-
-    def _rate(self, hour: int, sales: float, share: float) -> float:
-        state = self.state
-        weeks = max(hour - state.first, 0) // SLOTS
-        seen = weeks * state.refunds[hour % SLOTS] / UNIT
-        return (seen + SALES_WEEKS * share * sales) / (weeks + SALES_WEEKS)
 
     def _learning(self, hour: int) -> float:
         return max(1.0 / (max(hour - self.state.first, 0) // SLOTS + 1), LEARNING_MIN)
@@ -235,24 +230,48 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """Fold one finished hour into the means: evenly at first, exponentially later."""
         state, chain = self.state, self._chain
         slot, learning = hour % SLOTS, self._learning(hour)
-        usual, share = self.sales_rate(hour), self.refund_share()
-        rate = max(self._rate(hour, usual, share) * self.lift(), share * sales)
-        state.past[hour % PAST_HOURS] = rate
+        usual = self.sales_rate(hour)
+        share = self.share_at(hour)
+        ordinary = share * usual * self.sales_lift()
+        if hour != state.hour:
+            self._expect(hour, ordinary)
+        elif share * sales > ordinary:
+            self._expect(hour, share * sales - ordinary)
+            ordinary = share * sales
+        state.unspent += ordinary * self.chain_lift()
         state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
         state.lift_expected = state.lift_expected * LIFT_KEEPS + usual
         if sales or state.sales[slot]:
             self._add(hour, round((sales * UNIT - state.sales[slot]) * learning))
-        if refunds or state.refunds[slot]:
-            state.refunds[slot] += round((refunds * UNIT - state.refunds[slot]) * learning)
+        place = (hour - state.opened) % 24
+        if sales or state.daily_sales[place]:
+            state.daily_sales[place] = int(state.daily_sales[place] * DAILY_KEEPS) + sales
+        if refunds or state.daily_refunds[place]:
+            kept = state.daily_refunds[place] * DAILY_KEEPS
+            state.daily_refunds[place] = int(kept + refunds * REFUND_UNIT)
         state.sales_seen = state.sales_seen * KEEPS + sales
         state.refunds_seen = state.refunds_seen * KEEPS + refunds
         chain.hours = chain.hours * KEEPS + 1.0
         chain.sales = chain.sales * KEEPS + sales
         chain.refunds = chain.refunds * KEEPS + refunds
+
+    def _ordinary(self, hour: int) -> float:
+        """Refunds expected in `hour`, whatever the chain's other shops do."""
+        return self.share_at(hour) * self.sales_rate(hour) * self.sales_lift()
+
+    def _expect(self, hour: int, refunds: float) -> None:
+        """Count refunds expected of this shop among the chain's."""
+        chain = self._chain
         if hour > chain.hour:
             kept = CHAIN_LIFT_KEEPS ** min(hour - chain.hour, HOURS_KEPT)
             chain.lift_seen *= kept
             chain.lift_expected *= kept
             chain.hour = hour
-        chain.lift_seen += min(refunds, rate + CHAIN_SURPLUS_MAX)
-        chain.lift_expected += rate
+        chain.lift_expected += refunds
+
+    def come(self) -> None:
+        """Count a refund among the chain's, unless the shop's hour has had its part of them."""
+        state = self.state
+        state.came += 1
+        if state.came <= 2.0 * self._ordinary(state.hour) + CHAIN_SURPLUS_MAX:
+            self._chain.lift_seen += 1.0

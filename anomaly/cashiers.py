@@ -1,34 +1,37 @@
-"""Cashiers: each one's refunds against what the shop, and the cashier's own past, make usual."""
+"""Cashiers: how busy each is, what refunds are usual for each, what gathers against each."""
 
 from typing import Any
 
 from river import base
 
+from anomaly.sequential import UNIT, begin_hour, count, worst
 from anomaly.state import CASHIERS_MAX, TRAIL_MAX, CashierState, Recent
-from anomaly.surprise import surprise_of_count
 
 SLOW_KEEPS = 0.5 ** (1.0 / 7.0)
-"""What gathers against a cashier halves in a week."""
+"""How busy a cashier is fades by half in a week."""
 
 USUAL_KEEPS = 0.5 ** (1.0 / 45.0)
 """What is usual for a cashier halves in 45 days."""
 
-PRIOR_SALES = 400.0
+PRIOR_SALES = 600.0
 """A cashier's own share of refunds counts as much as the shop's after so many sales."""
 
 SHARE_PRIOR = 8.0
 """Sales of today that a cashier's part of other days counts for."""
 
-SHAPE = 3.0
-"""Cashiers differ from each other and from day to day (negative binomial dispersion)."""
+
+TOLERANCE = 1.4
+"""How many times the expected is allowed where a day ends."""
+
+DESK_DAYS = 3.0
+"""Days without more refunds than usual that are supposed of everybody."""
 
 
 class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
-    """Refunds of each cashier over weeks, against that cashier's sales.
+    """Refunds of each cashier, against what that cashier's sales make usual.
 
-    `x` has `cashier`; in learning also `refund` (a Recent, or absent for a sale), `weight` (how
-    much of it becomes usual) and `share` (the shop's refunds per sale). A source whose sales name
-    no cashier gives no exposure; then only the burst of one cashier shows, not the slow drip.
+    `x` has `cashier`; in learning also `refund` (a Recent, or absent for a sale), and may have
+    `weight` (how much of it becomes usual) and `ratios` (sequential.py).
 
     Args:
         cashiers_max: cashiers remembered; the least busy is forgotten first.
@@ -48,24 +51,22 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         if refund is None:
             one.today += 1
             return
-        one.refunds += 1.0
-        one.usual_refunds += x.get("weight", 1.0)
-        bits = refund.marks
-        for place in range(len(one.marked)):
-            one.marked[place] += bits >> place & 1
+        count(one.runs, x.get("ratios", {0: 1.0}), refund.at)
+        self.remember(one, refund, x.get("weight", 1.0))
+
+    def remember(self, one: CashierState, refund: Recent, weight: float) -> None:
+        """Note a refund that was counted: `weight` of it becomes usual."""
+        one.usual_refunds += weight
+        one.refunds_today += 1
         one.trail.append(refund)
         del one.trail[:-TRAIL_MAX]
 
     def score_one(self, x: dict[str, Any]) -> float:
-        """Nats against one more refund of `cashier` over weeks, at the shop's `share` of refunds.
-
-        0.0 without `cashier` or `share`, or where no sale of the cashier is known.
-        """
+        """Nats against the refunds of `cashier` so far."""
         one = self.state.get(x.get("cashier", ""))
         if one is None:
             return 0.0
-        expected = self.expected(one, x.get("share", 0.0))
-        return surprise_of_count(one.refunds + 1.0, expected, SHAPE) if expected > 0.0 else 0.0
+        return max([test.nats for _, test in worst(one.runs).values()], default=0) / UNIT
 
     def arrive(self, name: str) -> CashierState:
         """A cashier not seen lately."""
@@ -78,45 +79,44 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         """Let `days` go by: today's sales become exposure, and all fades."""
         slow, usual = SLOW_KEEPS**days, USUAL_KEEPS**days
         for one in self.state.values():
-            one.expected = (one.expected + self.ratio(one, share) * one.today) * slow
+            runs = one.runs
+            past = self.spend(one, share, TOLERANCE)
+            if runs.tests:
+                begin_hour(runs, runs.hour, past * TOLERANCE, 0.0)
+            if one.today or one.refunds_today:
+                one.usual_days += 1.0
+            one.usual_days *= usual
             one.usual_sales = (one.usual_sales + one.today) * usual
             one.sales = (one.sales + one.today) * slow
-            one.today = 0
+            one.today = one.counted = one.refunds_today = 0
             one.usual_refunds *= usual
-            one.refunds *= slow
-            one.marked = [count * slow for count in one.marked]
+
+    def spend(self, one: CashierState, share: float, tolerance: float) -> float:
+        """Refunds that the sales since this was last asked make usual, but for those owed.
+
+        What is owed has `tolerance` in it.
+        """
+        past = self.ratio(one, share) * (one.today - one.counted) - one.runs.owed / tolerance
+        one.counted = one.today
+        return max(0.0, past)
+
+    def desk(self, one: CashierState, share: float) -> float:
+        """Refunds a day beyond twice what the cashier's sales bring: who has the returns desk."""
+        more = one.usual_refunds - 2.0 * share * one.usual_sales
+        return more / (one.usual_days + DESK_DAYS) if more > 0.0 else 0.0
 
     def ratio(self, one: CashierState, share: float) -> float:
         """Refunds per sale that are usual for this cashier, given the shop's `share`."""
         sales = one.usual_sales + one.today
         return (one.usual_refunds + PRIOR_SALES * share) / (sales + PRIOR_SALES)
 
-    def expected(self, one: CashierState, share: float) -> float:
-        """Refunds that this cashier's recent sales make usual."""
-        return one.expected + self.ratio(one, share) * one.today
-
-    def part(self, name: str, sales_today: int) -> float:
-        """The part of the shop's business that cashier `name` does today, 0 to 1."""
-        one = self.state.get(name)
-        if one is None:
-            return 0.0
+    def part(self, one: CashierState, sales_today: int) -> float:
+        """The part of the shop's business that this cashier does today, 0 to 1."""
         total = sum([other.sales for other in self.state.values()])
         others = max(len(self.state), 1)
         slow = (one.sales + 1.0) / (total + others)
         return (one.today + SHARE_PRIOR * slow) / (max(sales_today, one.today) + SHARE_PRIOR)
 
-    def forgive(self, refund: Recent) -> None:
-        """Take `refund` out of what gathers against its cashier: it has been told."""
-        one = self.state.get(refund.cashier or "")
-        if one is None:
-            return
-        one.refunds = max(one.refunds - 1.0, 0.0)
-        bits = refund.marks
-        one.marked = [
-            max(count - (bits >> place & 1), 0.0) for place, count in enumerate(one.marked)
-        ]
-        one.trail = [other for other in one.trail if other.id != refund.id]
-
     def _busy(self, name: str) -> float:
         one = self.state[name]
-        return one.sales + one.today + 10.0 * one.refunds
+        return one.sales + one.today + 10.0 * len(one.trail)

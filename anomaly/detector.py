@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from math import exp
+from math import exp, log
 from sys import intern
 
 import msgspec
@@ -10,12 +10,12 @@ import msgspec
 from anomaly import pages
 from anomaly.features import features
 from anomaly.group import Group
-from anomaly.hypotheses import suspicions
+from anomaly.hypotheses import NEEDED, suspicions
 from anomaly.marks import marks_of
 from anomaly.shop import Shop
 from anomaly.state import (
-    CHANNELS,
     FORMAT,
+    NO_PEAK,
     GroupState,
     Incident,
     Recent,
@@ -33,15 +33,18 @@ from events.score import Score
 from events.transaction import Transaction
 from events.verdict import Verdict
 
-PLACES = {channel: place for place, channel in enumerate(CHANNELS)}
-"""Where a shop keeps each channel's strongest suspicion of the day."""
-
 EVEN_ODDS_BELOW = 3.0
 """A score is one half at so many nats below what a page needs, and 0.95 at a page."""
+
+MEMBER_SCORE = 0.5
+"""What belongs to an open page scores no less."""
 
 WARM_UP: Instant = 14 * DAY
 WARM_UP_NATS = 5.0
 """What a shop's first refund needs beyond the threshold; it falls to nothing over `WARM_UP`."""
+
+USUAL_DAILY = 6.0
+"""Refunds a day, and one, of the shop that hypotheses.NEEDED is meant for."""
 
 DAMPED_FROM = 0.5
 """Part of what a page needs from which a refund teaches less, and keeps an incident open."""
@@ -52,20 +55,22 @@ DAMPED_TO = 0.15
 DAMPED_FOR: Instant = 7 * DAY
 """An incident that lasts longer is how things are now: its refunds teach in full again."""
 
-QUIET_DAYS_MAX = 14
-"""Days without events that count as quiet ones, at most."""
+KNOWN: Instant = 7 * DAY
+"""A shop's days tell where the threshold has to be from this age on."""
 
 
 class DetectorConfig(msgspec.Struct, frozen=True):
     """What a detector runs with; part of the model's version.
 
     `pages_per_shop_week` is the one setting a user turns: the pages accepted per shop and week that
-    turn out to be nothing.
+    turn out to be nothing. `without` names evidence to leave out, to see what it is worth: any of
+    hypotheses.EVIDENCE.
     """
 
     key_groups: int = 4
     pages_per_shop_week: float = 0.1
     seed: int = 17
+    without: tuple[str, ...] = ()
 
     def model_version(self) -> str:
         """A name for the format of the state and this configuration together."""
@@ -121,7 +126,12 @@ class Detector:
         self._changed: list[Shop] = []
 
     def observe(self, transaction: Transaction) -> Observation | None:
-        """Score `transaction`, then learn from it; None where there is nothing to say."""
+        """Score `transaction`, then learn from it; None where there is nothing to say.
+
+        Whatever happens is a function of the state before and of `transaction` alone. That holds
+        for an unexpected exception too: it comes again, at the same step and with the same state
+        after it, when the records are gone through again.
+        """
         shop = self._shops.get(transaction.shop_id)
         if shop is None:
             shop = self._new_shop(transaction)
@@ -166,7 +176,8 @@ class Detector:
         return Changes(shops, {number: encode(self._groups[number].dump()) for number in numbers})
 
     def _make_group(self, state: GroupState) -> Group:
-        return Group(state, self._config.pages_per_shop_week, self._config.seed)
+        config = self._config
+        return Group(state, config.pages_per_shop_week, config.seed, frozenset(config.without))
 
     def _group(self, number: int) -> Group:
         group = self._groups.get(number)
@@ -196,12 +207,9 @@ class Detector:
         days = hour // 24 - state.day
         if days > 0:
             shop.next_day(days)
-            for place, channel in enumerate(CHANNELS):
-                threshold = shop.group.thresholds[channel]
-                threshold.update(state.peaks[place])
-                if days > 1:
-                    threshold.update(0.0, min(days - 1, QUIET_DAYS_MAX))
-                state.peaks[place] = 0.0
+            if not state.told and not state.incidents and state.clock - state.born > KNOWN:
+                shop.group.threshold.update(state.peak)
+            state.peak, state.told = NO_PEAK, False
             state.day += days
         return late
 
@@ -209,7 +217,7 @@ class Detector:
         self, shop: Shop, transaction: Transaction, hour: int, *, late: bool
     ) -> Observation:
         """Score, page, learn: in this order."""
-        state, cashier = shop.state, transaction.cashier_id
+        state, cashier = shop.state, transaction.cashier_id or transaction.register_id
         refund = Recent(
             at=transaction.occurred_at,
             total=transaction.total if transaction.currency == state.currency else 0,
@@ -222,34 +230,43 @@ class Detector:
         told = self._close_quiet(shop)
         shop.remember(refund)
         pattern = shop.group.score_then_learn(features(shop, transaction, refund, hour))
-        found = suspicions(shop, transaction, refund)
+        told_of = pages.of_entity(state, refund)
+        found = suspicions(shop, transaction, refund, hour, told_of, late=late)
         for suspicion in found:
             suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
             suspicion.add_up()
-        young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0) * WARM_UP_NATS
-        thresholds = shop.group.thresholds
-        beyond = [(one.nats - thresholds[one.channel].get() - young, one) for one in found]
-        if state.verdicts:
-            beyond = [(excess - shift(state, one.reason), one) for excess, one in beyond]
+        young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0)
+        more = young * WARM_UP_NATS + shop.group.threshold.get()
+        beyond = self._beyond(shop, found, more)
         excess, worst = max(beyond, key=lambda one: one[0])
+        state.peak = max(state.peak, excess + more)
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
-        told += self._page(shop, refund, beyond, value)
-        for suspicion in found:
-            place = PLACES[suspicion.channel]
-            if suspicion.nats > state.peaks[place]:  # noqa: PLR1730 -- a call of max() for each
-                state.peaks[place] = suspicion.nats
-        weight = self._weight(shop, refund, excess, worst.nats - excess)
-        weight = max(weight, young / WARM_UP_NATS)
+        told += self._page(shop, refund, beyond, value, told_of)
+        if refund.incident and value < MEMBER_SCORE:
+            value = MEMBER_SCORE
+        weight = max(self._weight(shop, refund, worst), young)
         shop.learn(transaction, refund, hour, weight, late=late)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
-    def _weight(self, shop: Shop, refund: Recent, excess: float, needed: float) -> float:
+    def _beyond(
+        self, shop: Shop, found: list[Suspicion], more: float
+    ) -> list[tuple[float, Suspicion]]:
+        """Each suspicion with the nats by which it passes what it needs, `more` included."""
+        # That some refund looks odd by chance is likelier the more there are.
+        more += log((shop.refunds_daily() + 1.0) / USUAL_DAILY)
+        for one in found:
+            one.needed = NEEDED[one.channel] + more
+            if shop.state.verdicts:
+                one.needed += shift(shop.state, one.reason)
+        return [(one.nats - one.needed, one) for one in found]
+
+    def _weight(self, shop: Shop, refund: Recent, worst: Suspicion) -> float:
         """How much a refund teaches: an anomaly does not teach that it is normal."""
         for incident in shop.state.incidents:
             if incident.page_id == refund.incident:
                 lasting = shop.state.clock - incident.opened_at > DAMPED_FOR
                 return 1.0 if lasting else DAMPED_TO
-        part = 1.0 + excess / ((1.0 - DAMPED_FROM) * needed)
+        part = (worst.nats / worst.needed - DAMPED_FROM) / (1.0 - DAMPED_FROM)
         return 1.0 - (1.0 - DAMPED_TO) * min(max(part, 0.0), 1.0)
 
     def _page(
@@ -258,14 +275,14 @@ class Detector:
         refund: Recent,
         beyond: list[tuple[float, Suspicion]],
         value: float,
+        incident: Incident | None,
     ) -> list[Page]:
         """Join the refund to its incident, or open one if something passes its threshold."""
         state = shop.state
-        going_on = [
-            one for excess, one in beyond if excess >= (DAMPED_FROM - 1.0) * (one.nats - excess)
-        ]
-        incident = pages.find(state, refund, going_on)
-        if incident is not None:
+        going_on = [one for _, one in beyond if one.nats >= DAMPED_FROM * one.needed]
+        incident = incident or pages.find(state, going_on)
+        huge = beyond[0][0] >= 0.0 and (incident is None or incident.reason != "amount")
+        if incident is not None and not huge:
             refund.incident = incident.page_id
             pages.join(incident, refund)
             incident.score = max(incident.score, value)
@@ -278,6 +295,7 @@ class Detector:
         room = pages.room(state)
         if room is not None:
             told.append(self._tell(shop, room, "closed"))
+        state.told = True
         incident = pages.open_incident(shop, refund, worst, value)
         told.append(self._tell(shop, incident, "open"))
         return told

@@ -1,96 +1,252 @@
 """What a refund may be a sign of: each explanation with its evidence."""
 
-from collections import Counter
-from collections.abc import Iterable
 from functools import partial
-from math import exp
+from math import exp, log, log1p
 
-from anomaly.cashiers import SHAPE as CASHIER_SHAPE
-from anomaly.marks import WITHOUT_RECEIPT, hits_of
+from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
+from anomaly.sequential import PACES, UNIT, begin_hour, charge, count, worst
 from anomaly.shop import RETURN_WEIGHT, Shop
-from anomaly.state import Recent
+from anomaly.state import Incident, Recent, TestState
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
-from anomaly.words import money, number, weekday_hour
+from anomaly.words import duration, money, number, weekday_hour
 from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
-BURST: Instant = 2 * HOUR
-SPANS: dict[Instant, str] = {BURST: "two hours", DAY: "a day"}
-"""How far back refunds are counted one by one, in event time, and how that is said."""
+NEEDED = {
+    "volume": 10.0,
+    "receipt": 7.8,
+    "limit": 7.8,
+    "hours": 7.8,
+    "cashier": 10.0,
+    "cashier receipt": 7.8,
+    "cashier limit": 7.8,
+    "amount": 8.3,
+    "card": 10.0,
+    "customer": 10.0,
+    "again": 7.8,
+}
+"""Nats at which each channel pages, for a budget of threshold.BUDGET.
 
-VOLUME_IN = {window: f"volume in {span}" for window, span in SPANS.items()}
-CASHIER_IN = {window: f"cashier in {span}" for window, span in SPANS.items()}
-"""The channels of such counts."""
+What counts refunds of any kind needs more: what is expected is not known as well as marks are.
+"""
 
-VOLUME_NATS_MIN = 1.0
-"""As many as usual is no volume, whatever else is odd about them."""
+EVIDENCE = frozenset((*NEEDED, "register", "size", "pattern"))
+"""What a detector can be run without, to see what it is worth."""
 
-VOLUME_MIN = 4
-CASHIER_MIN = 3
+SHOP_KINDS = ("volume", "receipt", "limit", "hours")
+CASHIER_KINDS = ("cashier", "cashier receipt", "cashier limit")
+"""Channels of the sequential tests by kind of thief: who adds refunds of any sort, and whose carry
+a mark."""
+
+REFUNDS_MIN = (3, 3, 3, 2)
 CARD_MIN = 3
-WEEK_MIN = 12
 """Fewer refunds than these are no pattern, however quiet the shop."""
 
-EXPECTED_MIN = 0.15
-"""No expectation of a window is trusted below this."""
+SIZE_WEIGHT = 0.4
+SIZE_MIN, SIZE_MAX = 0.4, 1.6
+"""Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
 
-RECALL_PART = 0.4
-RECALL_WEIGHT = 0.4
-"""If more than this part of the refunds have a receipt and one price, a product is being recalled,
-and their number weighs less."""
+SAME_PRICE = 0.5
+"""What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
+a refund's ratio: a product is being recalled."""
+
+TOLERANCE, CASHIER_TOLERANCE = 0.25, 0.4
+YOUNG_TOLERANCE = 1.0
+"""Parts by which more is allowed than is expected; the last in a shop's first week, then less."""
+
+LEAST, CASHIER_LEAST = 0.02, 0.1
+"""No hour has fewer refunds expected of it."""
+
+BURST: Instant = 2 * HOUR
+"""What is done within so long is told against the hour's expectation."""
 
 
-def suspicions(shop: Shop, transaction: Transaction, refund: Recent) -> list[Suspicion]:
-    """All that `refund`, the newest that `shop` remembers, may be a sign of."""
-    offset = transaction.utc_offset_minutes * MINUTE
+def suspicions(
+    shop: Shop,
+    transaction: Transaction,
+    refund: Recent,
+    hour: int,
+    told_of: Incident | None,
+    *,
+    late: bool,
+) -> list[Suspicion]:
+    """All that `refund`, the newest that `shop` remembers, may be a sign of.
+
+    What belongs to an open incident about a cashier or a card, `told_of`, does not gather against
+    the shop as well.
+    """
+    without = shop.group.without
     found = [_of_amount(shop, transaction, refund)]
-    at, cashier = refund.at, refund.cashier
-    day_ago = at - DAY
-    of_a_day = [one for one in shop.state.recent if day_ago < one.at <= at]
-    mine = [] if cashier is None else [one for one in of_a_day if one.cashier == cashier]
-    part = _part(shop, refund) if len(mine) >= CASHIER_MIN else 0.0
-    for window in SPANS:
-        since = at - window
-        inside = [one for one in of_a_day if since < one.at] if window < DAY else of_a_day
-        if len(inside) < CASHIER_MIN:  # no pattern, whatever is expected
-            continue
-        expected = max(shop.rate.expected(since + offset, at + offset), EXPECTED_MIN)
-        volume = _of_volume(shop, window, inside, expected)
-        if volume is not None:
-            volume.usual = partial(_usual, shop, at + offset, window, expected)
-            found.append(volume)
-        if cashier is not None and len(mine) >= CASHIER_MIN:
-            burst = [one for one in mine if since < one.at]
-            found += _of_cashier_burst(shop, cashier, window, burst, expected * part)
-    found += _of_week(shop)
-    found += _of_cashier_weeks(shop, refund)
-    found += _of_repeats(shop, refund, "card", refund.card, shop.cards)
-    receipt = transaction.original_transaction_id
-    found += _of_repeats(shop, refund, "receipt", receipt, shop.receipts)
+    ratios = _ratios(shop, transaction, refund)
+    tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
+    if told_of is None:
+        found += _of_shop(shop, refund, hour, ratios, tolerance + TOLERANCE, late=late)
+    entity = "register" if transaction.cashier_id is None else "cashier"
+    if refund.cashier is not None and entity not in without:
+        more = tolerance + CASHIER_TOLERANCE
+        found += _of_cashier(shop, refund, entity, hour, ratios, more, late=late)
+    if "card" not in without:
+        found += _of_repeats(shop, refund, "card", "card", refund.card, shop.cards)
+    if "customer" not in without:
+        customer = transaction.customer_id
+        found += _of_repeats(shop, refund, "customer", "customer", customer, shop.customers)
+    if "again" not in without:
+        receipt = transaction.original_transaction_id
+        found += _of_repeats(shop, refund, "again", "receipt", receipt, shop.receipts)
     return found
 
 
-def _free(shop: Shop, refunds: Iterable[Recent], entity: str, window: Instant) -> list[Recent]:
-    """Those of `refunds` that no incident has told of, other than the open one they go on from."""
-    own = [
-        incident.page_id
-        for incident in shop.state.incidents
-        if incident.entity_id == entity and incident.window == window
-    ]
-    return [one for one in refunds if not one.incident or one.incident in own]
+def _ratios(shop: Shop, transaction: Transaction, refund: Recent) -> dict[int, float]:
+    """How much likelier `refund` is with each kind of thief, by place in SHOP_KINDS."""
+    bits, marks, without = refund.marks, shop.marks, shop.group.without
+    once = 1.0
+    if not bits & WITHOUT_RECEIPT:
+        since, total = refund.at - DAY, refund.total
+        same = sum([one.total == total and one.at > since for one in shop.state.recent])
+        once = SAME_PRICE ** max(same - 1, 0)
+    ratio = once
+    if "size" not in without and refund.total > 1:
+        mean, deviation, _ = shop.refund_amounts.usual()
+        nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
+        ratio *= min(max(exp(nats - 0.5 * SIZE_WEIGHT * SIZE_WEIGHT), SIZE_MIN), SIZE_MAX)
+    ratios = {} if "volume" in without else {0: ratio}
+    if "receipt" not in without and marks.tells(0):
+        ratios[1] = ratio * marks.ratio(0, bits)
+    if "limit" not in without and transaction.approval_limit is not None:
+        ratios[2] = once * marks.ratio(1, bits)
+    if "hours" not in without and bits & OUT_OF_HOURS:
+        ratios[3] = ratio * marks.ratio(2, bits)
+    return ratios
+
+
+def _of_shop(
+    shop: Shop, refund: Recent, hour: int, ratios: dict[int, float], tolerance: float, *, late: bool
+) -> list[Suspicion]:
+    """More refunds than the shop's hours make usual.
+
+    What comes late has the expectation of its own hour against it once more: it was held back, and
+    so it comes all at once.
+    """
+    state, rate = shop.state, shop.rate
+    runs = state.runs
+    if late:
+        if hour != state.late_hour:
+            state.late_hour = hour
+            charge(runs, max(rate.rate(hour), LEAST) * tolerance)
+    elif hour != runs.hour:
+        past = rate.spend(runs.owed / tolerance) * tolerance
+        begin_hour(runs, hour, past, max(rate.rate(hour), LEAST) * tolerance)
+    count(runs, ratios, refund.at)
+    found = []
+    for kind, (place, test) in worst(runs).items():
+        refunds = _since(state.recent, test, kind)
+        if test.n >= REFUNDS_MIN[kind] and refunds:
+            name = SHOP_KINDS[kind]
+            usual = partial(_usual, rate.rate(hour), hour)
+            run = _run((name, name), ("shop", shop.id), kind, place, test, refunds, tolerance)
+            run.usual = partial(usual, run)
+            found.append(run)
+    return found
+
+
+def _of_cashier(
+    shop: Shop,
+    refund: Recent,
+    entity: str,
+    hour: int,
+    ratios: dict[int, float],
+    tolerance: float,
+    *,
+    late: bool,
+) -> list[Suspicion]:
+    """More refunds than the cashier's sales make usual; the register's, where none is named."""
+    name = refund.cashier or ""
+    cashiers, rate = shop.cashiers, shop.rate
+    one = cashiers.state.get(name) or cashiers.arrive(name)
+    runs = one.runs
+    if hour != runs.hour:
+        share, usual = rate.refund_share(), rate.rate(hour)
+        owed = usual * cashiers.part(one, shop.state.sales_today)
+        owed += max(usual - 2.0 * share * rate.sales_rate(hour), 0.0)  # booked in one go
+        if not one.refunds_today:
+            owed += cashiers.desk(one, share)
+        past = 0.0 if late else cashiers.spend(one, share, tolerance) * rate.chain_lift()
+        begin_hour(runs, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
+    kinds = {kind: ratios[kind] for kind in ratios if kind < len(CASHIER_KINDS)}
+    count(runs, kinds, refund.at)
+    trail = [*one.trail, refund]
+    found = []
+    for kind, (place, test) in worst(runs).items():
+        refunds = _since(trail, test, kind)
+        if test.n >= REFUNDS_MIN[kind] and refunds:
+            channel = CASHIER_KINDS[kind]
+            run = _run((channel, "cashier"), (entity, name), kind, place, test, refunds, tolerance)
+            run.usual = partial(_usual, 0.0, hour, run)
+            found.append(run)
+    return found
+
+
+def _since(refunds: list[Recent], test: TestState, kind: int) -> list[Recent]:
+    """Those of `refunds` that the run is made of; of a mark's run those that carry it."""
+    since = test.since * MINUTE
+    bit = 0 if kind == 0 else MARKS[kind - 1][0]
+    return [one for one in refunds if one.at >= since and (not bit or one.marks & bit)]
+
+
+def _run(
+    names: tuple[str, str],
+    entity: tuple[str, str],
+    kind: int,
+    place: int,
+    test: TestState,
+    refunds: list[Recent],
+    tolerance: float,
+) -> Suspicion:
+    """The suspicion that a run of a sequential test comes to."""
+    observed, allowed, nats = float(test.n), test.exposure / UNIT, test.nats / UNIT
+    expected, pace = allowed / tolerance, PACES[place]
+    plain = min(max(observed * log1p(pace) - pace * allowed, 0.0), nats)
+    parts = [("volume" if entity[0] == "shop" else "cashier", plain, expected, observed, "refunds")]
+    if kind:
+        _, mark, unit = MARKS[kind - 1]
+        parts.append((mark, nats - plain, expected, float(len(refunds)), unit))
+    else:
+        parts.append(("size", nats - plain, expected, observed, "refunds"))
+    return Suspicion(
+        channel=names[0],
+        reason=names[1],
+        entity_kind=entity[0],
+        entity_id=entity[1],
+        window=max(refunds[-1].at - test.since * MINUTE, MINUTE),
+        observed=observed,
+        expected=expected,
+        refunds=refunds,
+        parts=parts,
+    )
+
+
+def _usual(rate: float, hour: int, run: Suspicion) -> str:
+    if rate and run.window <= BURST:
+        return f"usual for {weekday_hour(hour)} is {number(rate)}"
+    if len(run.refunds) == run.observed:
+        return f"usual in {duration(run.window)} is {number(run.expected)}"
+    usual = number(run.expected)
+    return f"{run.observed:.0f} refunds in {duration(run.window)} where {usual} are usual"
 
 
 def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
     known = shop.refund_amounts.usual()
     usual, total = exp(known[0]), float(refund.total)
-    nats = 0.0
-    if transaction.currency == shop.state.currency:
-        nats = shop.refund_amounts.score(refund.total, known)
+    nats = bare = 0.0
+    if transaction.currency == shop.state.currency and "amount" not in shop.group.without:
+        nats = shop.sale_amounts.score(refund.total)
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
+    if nats > 0.0 and "receipt" not in shop.group.without:
+        bare = log(shop.marks.ratio(0, refund.marks))
     return Suspicion(
         channel="amount",
         reason="amount",
@@ -102,160 +258,36 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
         refunds=[refund],
         parts=[
             ("amount", nats, usual, total, "minor units"),
-            *shop.marks.parts([hits_of((refund,))[0], 0.0, 0.0], 1.0),
+            ("receipt", bare, 0.0, float(refund.marks & 1), "refunds without receipt"),
         ],
         usual=lambda: f"a usual refund there is {money(usual, shop.state.currency)}",
     )
 
 
-def _of_volume(
-    shop: Shop, window: Instant, inside: list[Recent], expected: float
-) -> Suspicion | None:
-    refunds = _free(shop, inside, shop.id, window)
-    count = float(len(refunds))
-    if count < VOLUME_MIN:
-        return None
-    nats = surprise_of_count(count, expected, shop.rate.shape())
-    if nats >= VOLUME_NATS_MIN:  # a recall can only make it weigh less
-        nats *= _recalled(refunds)
-    if nats < VOLUME_NATS_MIN:
-        return None
-    return Suspicion(
-        channel=VOLUME_IN[window],
-        reason="volume",
-        entity_kind="shop",
-        entity_id=shop.id,
-        window=window,
-        observed=count,
-        expected=expected,
-        refunds=refunds,
-        parts=[
-            ("volume", nats, expected, count, "refunds"),
-            *shop.marks.parts(hits_of(refunds), count),
-        ],
-    )
-
-
-def _recalled(refunds: list[Recent]) -> float:
-    """What the number of `refunds` weighs: less if they look like a recall."""
-    prices = [one.total for one in refunds if not one.marks & WITHOUT_RECEIPT]
-    enough = max(RECALL_PART * len(refunds), 2)
-    if len(prices) - len(set(prices)) + 1 <= enough:  # no price comes more often than that
-        return 1.0
-    return RECALL_WEIGHT if max(Counter(prices).values()) > enough else 1.0
-
-
-def _usual(shop: Shop, local: Instant, window: Instant, expected: float) -> str:
-    if window == BURST:
-        hour = local // HOUR
-        return f"usual for {weekday_hour(hour)} is {number(shop.rate.rate(hour))}"
-    return f"usual for a day is {number(expected)}"
-
-
-def _part(shop: Shop, refund: Recent) -> float:
-    """The part of the shop's refunds that is usual for the cashier of `refund`."""
-    part = shop.cashiers.part(refund.cashier or "", shop.state.sales_today)
-    return max(part, shop.desk_part())
-
-
-def _of_cashier_burst(
-    shop: Shop, cashier: str, window: Instant, mine: list[Recent], expected: float
-) -> list[Suspicion]:
-    refunds = _free(shop, mine, cashier, window)
-    count = float(len(refunds))
-    if count < CASHIER_MIN:
-        return []
-    usual = max(expected, EXPECTED_MIN)
-    nats = surprise_of_count(count, usual, CASHIER_SHAPE) * _recalled(refunds)
-    burst = Suspicion(
-        channel=CASHIER_IN[window],
-        reason="cashier",
-        entity_kind="cashier",
-        entity_id=cashier,
-        window=window,
-        observed=count,
-        expected=usual,
-        refunds=refunds,
-        parts=[
-            ("cashier", nats, usual, count, "refunds"),
-            *shop.marks.parts(hits_of(refunds), count),
-        ],
-        usual=lambda: f"usual for that cashier in {SPANS[window]} is {number(usual)}",
-    )
-    return [burst]
-
-
-def _of_week(shop: Shop) -> list[Suspicion]:
-    """A week of too many refunds, none of them a burst."""
-    days = shop.state.days
-    # The refund itself is counted when it is learnt, hence the one.
-    observed = sum([day[0] for day in days]) + shop.state.refunds_today + 1.0
-    if not days or observed < WEEK_MIN:
-        return []
-    today = shop.rate.refund_share() * shop.state.sales_today
-    expected = sum([day[1] for day in days]) + max(today, EXPECTED_MIN)
-    nats = surprise_of_count(observed, expected, 2.0 * shop.rate.shape())
-    return [
-        Suspicion(
-            channel="volume in a week",
-            reason="volume",
-            entity_kind="shop",
-            entity_id=shop.id,
-            window=WEEK,
-            observed=observed,
-            expected=expected,
-            refunds=_free(shop, shop.state.recent, shop.id, WEEK),
-            parts=[("volume", nats, expected, observed, "refunds in a week")],
-            usual=lambda: f"{number(observed)} in a week where {number(expected)} are usual",
-        )
-    ]
-
-
-def _of_cashier_weeks(shop: Shop, refund: Recent) -> list[Suspicion]:
-    cashier = refund.cashier
-    one = shop.state.cashiers.get(cashier or "")
-    if cashier is None or one is None or len(one.trail) + 1 < CASHIER_MIN:
-        return []
-    observed = one.refunds + 1.0
-    expected = shop.cashiers.expected(one, shop.rate.refund_share())
-    nats = surprise_of_count(observed, expected, CASHIER_SHAPE) if expected > 0.0 else 0.0
-    now = hits_of((refund,))
-    hits = [before + more for before, more in zip(one.marked, now, strict=True)]
-    return [
-        Suspicion(
-            channel="cashier in weeks",
-            reason="cashier",
-            entity_kind="cashier",
-            entity_id=cashier,
-            window=WEEK,
-            observed=observed,
-            expected=expected,
-            refunds=[*one.trail, refund],
-            parts=[
-                ("cashier", nats, expected, observed, "refunds lately"),
-                *shop.marks.parts(hits, observed),
-            ],
-            usual=lambda: f"usual for that cashier's sales is {number(expected)}",
-        )
-    ]
-
-
 def _of_repeats(
-    shop: Shop, refund: Recent, kind: str, key: str | None, repeats: Repeats
+    shop: Shop, refund: Recent, channel: str, kind: str, key: str | None, repeats: Repeats
 ) -> list[Suspicion]:
+    """More refunds to one card or customer, or over one receipt, than come back by chance."""
     if key is None:
         return []
     before = repeats.trail(key)
     if len(before) + 1 < CARD_MIN:
         return []
     refunds = [*before, refund]
-    parts = shop.marks.parts(hits_of(refunds), float(len(refunds)))
+    parts = []
+    for place in (0, 1) if kind == "card" else ():
+        _, mark, unit = MARKS[place]
+        if mark in shop.group.without:
+            continue
+        nats = [log(shop.marks.ratio(place, one.marks)) for one in refunds]
+        if sum(nats) > 0.0:
+            parts.append((mark, sum(nats), 0.0, float(sum([one > 0.0 for one in nats])), unit))
     again, usual = repeats.count(key, refund.at), repeats.mean()
-    nats = surprise_of_count(again, usual, REPEATS_SHAPE)
+    surprise = surprise_of_count(again, usual, REPEATS_SHAPE)
     observed, expected = again + 1.0, 1.0 + usual
     return [
         Suspicion(
-            channel=kind,
+            channel=channel,
             reason=kind,
             entity_kind=kind,
             entity_id=key,
@@ -263,10 +295,7 @@ def _of_repeats(
             observed=observed,
             expected=expected,
             refunds=refunds,
-            parts=[
-                (kind, nats, expected, observed, f"refunds of the same {kind}"),
-                *(part for part in parts if kind == "card" or part[0] != "receipt"),
-            ],
+            parts=[(channel, surprise, expected, observed, f"refunds of the same {kind}"), *parts],
             usual=lambda: f"usual is {number(expected)} for one {kind}",
         )
     ]

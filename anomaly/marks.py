@@ -1,12 +1,11 @@
 """Marks that one refund carries by itself, and how usual each is in a shop."""
 
-from collections.abc import Iterable, Sequence
+from math import log
 from typing import Any
 
 from river import base
 
-from anomaly.state import MarkState, Recent
-from anomaly.surprise import evidence_of_share
+from anomaly.state import MarkState
 from events.transaction import Transaction
 
 WITHOUT_RECEIPT = 1
@@ -23,9 +22,11 @@ MARKS = (
 PRIORS = ((0.5, 6.0), (0.06, 40.0), (0.01, 60.0))
 """Share of each mark where nothing is known, and how many refunds that counts for."""
 
-THIEVES = ((1.4, 0.9), (0.5, 1.5), (0.3, 1.5))
-"""Beta priors of each mark's share among a thief's refunds: most have no receipt, few kinds of
-thieves keep just under the limit, and fewer come after hours."""
+THIEVES = (0.7, 0.85, 0.9)
+"""Share of each mark among the refunds of a thief who goes that way."""
+
+RATIO_MAX = 20.0
+"""No mark speaks more strongly than this."""
 
 SHARE_MAX = 0.98
 """A mark that nearly every refund carries says nothing: such a source does not send receipts."""
@@ -85,41 +86,24 @@ class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         bits = x.get("marks")
         if bits is None:
             return 0.0
-        hits = [1.0 if bits & bit else 0.0 for bit, _, _ in MARKS]
-        return max(sum(part[1] for part in self.parts(hits, 1.0)), 0.0)
+        return sum([max(log(self.ratio(place, bits)), 0.0) for place in range(len(MARKS))])
 
     def share(self, place: int) -> float:
         """The usual share of the mark at `place` of `MARKS`."""
         prior, strength = PRIORS[place]
         return (self.state.counts[place] + prior * strength) / (self.state.n + strength)
 
-    def parts(self, hits: Sequence[float], trials: float) -> list[Part]:
-        """What `hits` of each mark among `trials` refunds say, for or against.
+    def tells(self, place: int) -> bool:
+        """Whether the mark at `place` says anything: not if (nearly) all refunds carry it."""
+        state = self.state
+        return state.n - state.counts[place] >= 1.0 and self.share(place) < SHARE_MAX
 
-        A missing receipt is rare enough among customers for a receipt to speak for them; that a
-        refund is neither under the limit nor out of hours says nothing.
-        """
-        found = []
-        for place, (bit, kind, unit) in enumerate(MARKS):
-            count = hits[place]
-            if count <= 0.0 and bit != WITHOUT_RECEIPT:
-                continue
-            if count > trials:  # noqa: PLR1730 -- a call of min() for every mark
-                count = trials
-            share = self.share(place)
-            if share < SHARE_MAX:
-                nats = evidence_of_share(count, trials, share, THIEVES[place])
-                found.append((kind, nats, trials * share, count, unit))
-        return found
-
-
-def hits_of(refunds: Iterable[Recent]) -> list[float]:
-    """How many of `refunds` carry each mark."""
-    bare = limit = hours = 0
-    for refund in refunds:
-        bits = refund.marks
-        if bits:
-            bare += bits & 1
-            limit += bits >> 1 & 1
-            hours += bits >> 2 & 1
-    return [float(bare), float(limit), float(hours)]
+    def ratio(self, place: int, bits: int) -> float:
+        """How much likelier the mark at `place`, or its absence, is with a thief."""
+        if not self.tells(place):
+            return 1.0
+        share = self.share(place)
+        if not bits & MARKS[place][0]:
+            return (1.0 - THIEVES[place]) / (1.0 - share)
+        ratio = THIEVES[place] / share
+        return min(RATIO_MAX, ratio)

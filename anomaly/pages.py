@@ -3,6 +3,7 @@
 from hashlib import blake2b
 
 from anomaly.marks import WITHOUT_RECEIPT
+from anomaly.sequential import cap
 from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent, ShopState
 from anomaly.suspicion import Suspicion
@@ -14,10 +15,16 @@ QUIET: dict[str, Instant] = {
     "volume": DAY,
     "amount": DAY,
     "receipt": DAY,
-    "cashier": 2 * DAY,
+    "limit": 2 * DAY,
+    "hours": 2 * DAY,
+    "cashier": 3 * DAY,
     "card": 3 * DAY,
+    "customer": 3 * DAY,
 }
 """An incident has ended after so long, in event time of its shop, without a new sign."""
+
+SETTLED = 0.5
+"""Part of what a page needs that is left standing once it has been told."""
 
 GROWTH = 1.6
 """An open page is told again when its refunds or its money grew by this factor."""
@@ -38,24 +45,35 @@ def page_id(shop_id: str, reason: str, entity_id: str, first: str) -> str:
     return "p-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
-def find(state: ShopState, refund: Recent, going_on: list[Suspicion]) -> Incident | None:
-    """The open incident that `refund` is part of.
+def of_entity(state: ShopState, refund: Recent) -> Incident | None:
+    """The open incident about the cashier, the register or the card of `refund`."""
+    for incident in state.incidents:
+        entity = incident.entity_id
+        if incident.entity_kind == "card":
+            if entity == refund.card:
+                return incident
+        elif incident.reason == "cashier" and entity == refund.cashier:
+            return incident
+    return None
 
-    One about its cashier or card; one that a suspicion of it goes on from; or one most of whose
-    refunds are by the cashier whom it casts suspicion on: the same thing seen from two sides.
+
+def find(state: ShopState, going_on: list[Suspicion]) -> Incident | None:
+    """The open incident that a refund goes on with, by the suspicions that it raises.
+
+    One of the same reason and entity; or one of the whole shop, where the shop as a whole is under
+    suspicion or a cashier who has a part in it: the same thing seen from two sides.
     """
     for incident in state.incidents:
-        kind, entity = incident.entity_kind, incident.entity_id
-        if (kind, entity) in (("cashier", refund.cashier), ("card", refund.card)):
-            return incident
-    for incident in state.incidents:
+        whole = incident.entity_kind == "shop" and incident.reason != "amount"
         for one in going_on:
-            if one.reason == incident.reason and one.entity_id == incident.entity_id:
+            if one.entity_id == incident.entity_id and one.reason == incident.reason:
                 return incident
-            if one.reason != "amount" and incident.reason != "amount":
-                mine = incident.cashiers.get(refund.cashier or "", 0)
-                if 2 * mine >= incident.refunds:
-                    return incident
+            if (
+                whole
+                and one.reason != "amount"
+                and (one.entity_kind == "shop" or one.entity_id in incident.cashiers)
+            ):
+                return incident
     return None
 
 
@@ -76,7 +94,7 @@ def worst_at_stake(shop: Shop, beyond: list[tuple[float, Suspicion]]) -> Suspici
 def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float) -> Incident:
     """A new incident, noted in the shop; its refunds count towards no other."""
     state = shop.state
-    members = [one for one in suspicion.refunds if not one.incident]
+    members = [one for one in suspicion.refunds if not one.incident] or [refund]
     first = members[0]
     incident = Incident(
         page_id=page_id(shop.id, suspicion.reason, suspicion.entity_id, first.id),
@@ -101,11 +119,26 @@ def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float
     for member in members:
         join(incident, member)
     shop.forgive(members, incident.page_id)
-    if suspicion.reason == "card":
-        shop.cards.forget(suspicion.entity_id)
-    elif suspicion.reason == "receipt":
-        shop.receipts.forget(suspicion.entity_id)
+    settle(state, incident, SETTLED * suspicion.needed)
+    repeats = {"card": shop.cards, "customer": shop.customers, "receipt": shop.receipts}
+    if suspicion.entity_kind in repeats:
+        repeats[suspicion.entity_kind].forget(suspicion.entity_id)
     return incident
+
+
+def settle(state: ShopState, incident: Incident, nats: float) -> None:
+    """Leave the runs about those in `incident` with `nats` at most: the rest has been told.
+
+    With half of what a page needs, the next sign shows that it goes on, and without one that is
+    soon used up.
+    """
+    if incident.reason == "amount":
+        return
+    cap(state.runs, nats)
+    for name in incident.cashiers:
+        one = state.cashiers.get(name)
+        if one is not None:
+            cap(one.runs, nats)
 
 
 def room(state: ShopState) -> Incident | None:
@@ -139,8 +172,8 @@ def keep_alive(state: ShopState, incident: Incident, going_on: list[Suspicion]) 
     for one in going_on:
         if one.entity_id == incident.entity_id:
             incident.alive_at = state.clock
-            if one.window == incident.window:
-                incident.observed, incident.expected = one.observed, one.expected
+            settle(state, incident, SETTLED * one.needed)
+            break
     schedule(state)
 
 
@@ -155,6 +188,8 @@ def has_grown(incident: Incident) -> bool:
 def take_ended(state: ShopState) -> list[Incident]:
     """The incidents that have been quiet for long enough, taken off."""
     ended = [one for one in state.incidents if state.clock >= _ends(one)]
+    for incident in ended:
+        settle(state, incident, 0.0)
     state.incidents = [one for one in state.incidents if state.clock < _ends(one)]
     schedule(state)
     return ended

@@ -1,6 +1,6 @@
 """One shop: its estimators over its state, and how they learn."""
 
-from math import exp, sqrt
+from math import exp
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from anomaly.marks import MarkShares
 from anomaly.repeats import Repeats
 from anomaly.state import (
     CARDS_MAX,
-    DAYS_MAX,
+    CUSTOMERS_MAX,
     LARGE_SALES_MAX,
     RECEIPTS_MAX,
     RECENT_MAX,
@@ -31,18 +31,6 @@ CLOSED_BELOW = 0.08
 CLOSED_KNOWN_HOURS = 200
 """Hours after which a shop's opening hours are known: a week, and a day to be sure."""
 
-LARGE_DEVIATIONS = 2.5
-"""A sale so far above the usual is remembered, so that its return is no surprise."""
-
-LARGE_SALES_MIN = 30.0
-"""Sales before which none is called large."""
-
-DESK_PRIOR, DESK_PAIRS = 0.3, 8.0
-"""Part of a run of refunds by one cashier where nothing is known, and pairs that it counts for."""
-
-DESK_MEMORY = 300.0
-"""Pairs of refunds that count, about."""
-
 RETURN_WEIGHT = 0.3
 """What the amount of a refund says when it returns a large sale, receipt in hand."""
 
@@ -53,6 +41,7 @@ class Shop:
     __slots__ = (
         "cards",
         "cashiers",
+        "customers",
         "dirty",
         "group",
         "id",
@@ -81,6 +70,8 @@ class Shop:
         self.cashiers.state = state.cashiers
         self.cards = Repeats(CARDS_MAX)
         self.cards.state = state.cards
+        self.customers = Repeats(CUSTOMERS_MAX)
+        self.customers.state = state.customers
         self.receipts = Repeats(RECEIPTS_MAX, usual=0.03)
         self.receipts.state = state.receipts
 
@@ -92,13 +83,13 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
-        cashier = transaction.cashier_id
+        cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
             one.today += 1
         if transaction.currency == state.currency:
             amounts = state.sale_amounts
-            if total > amounts.largest or (total >= amounts.large and amounts.n >= LARGE_SALES_MIN):
+            if total > amounts.large:
                 self._remember_large(transaction)
             self.sale_amounts.learn(total)
 
@@ -106,13 +97,7 @@ class Shop:
         """Let `days` go by on the shop's own calendar."""
         state = self.state
         self.cashiers.next_day(days, self.rate.refund_share())
-        expected = self.rate.refund_share() * self.rate.hourly_sales() * 24.0
-        expected *= self.rate.lift()
-        state.days.append((state.refunds_today, expected))
-        state.days.extend([(0.0, 0.0)] * min(days - 1, DAYS_MAX))
-        del state.days[:-DAYS_MAX]
         state.sales_today = 0
-        state.refunds_today = 0.0
 
     def remember(self, refund: Recent) -> None:
         """Keep `refund` for `RECENT_FOR` of the shop's clock, among `RECENT_MAX` at most."""
@@ -130,46 +115,28 @@ class Shop:
         """Learn from a refund, `weight` of it as usual; what suspicions gather counts in full."""
         state = self.state
         self.rate.count(hour, 0, weight, late=late)
+        if not late:
+            self.rate.come()
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn_one({"marks": refund.marks, "weight": weight})
-        self._learn_desk(refund, weight)
-        if refund.incident:
-            return  # told, so nothing gathers
-        state.refunds_today += 1.0
         kept = replace(refund, card=None)
         learnt = {"weight": weight, "refund": kept}
+        if refund.cashier is not None:
+            one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
+            self.cashiers.remember(one, kept, weight)
+        if refund.incident:
+            return  # told, so nothing gathers
         self.cards.learn_one({"key": refund.card, **learnt})
+        self.customers.learn_one({"key": transaction.customer_id, **learnt})
         self.receipts.learn_one({"key": transaction.original_transaction_id, **learnt})
-        self.cashiers.learn_one({"cashier": refund.cashier, **learnt})
-
-    def desk_part(self) -> float:
-        """How much of a run of refunds one cashier usually does: near one where there is a desk."""
-        state = self.state
-        return (state.same + DESK_PRIOR * DESK_PAIRS) / (state.pairs + DESK_PAIRS)
-
-    def _learn_desk(self, refund: Recent, weight: float) -> None:
-        state, recent = self.state, self.state.recent
-        if refund.cashier is None or len(recent) < 2:  # noqa: PLR2004 -- a pair
-            return
-        if state.pairs >= DESK_MEMORY:
-            kept = 1.0 - weight / state.pairs
-            state.pairs *= kept
-            state.same *= kept
-        state.pairs += weight
-        if recent[-2].cashier == refund.cashier:
-            state.same += weight
 
     def forgive(self, refunds: list[Recent], page_id: str) -> None:
         """Take `refunds` out of all that gathers: they have been told on the page `page_id`."""
-        state = self.state
-        for refund in refunds:
-            self.cashiers.forgive(refund)
         told = {refund.id for refund in refunds}
-        for refund in state.recent:
+        for refund in self.state.recent:
             if refund.id in told:
                 refund.incident = page_id
-                state.refunds_today = max(state.refunds_today - 1.0, 0.0)
                 if refund.card is not None:
                     self.cards.forget(refund.card)
 
@@ -197,8 +164,11 @@ class Shop:
     def usual_refunds(self) -> float:
         """Money that goes back on a usual day, minor units."""
         mean, deviation, _ = self.refund_amounts.usual()
-        daily = self.rate.refund_share() * self.rate.hourly_sales() * 24.0
-        return daily * exp(min(mean + 0.5 * deviation * deviation, 40.0))
+        return self.refunds_daily() * exp(min(mean + 0.5 * deviation * deviation, 40.0))
+
+    def refunds_daily(self) -> float:
+        """Refunds of a usual day."""
+        return self.rate.refund_share() * self.rate.hourly_sales() * 24.0
 
     def receipts_known(self) -> bool:
         """Whether this source says which refunds have a receipt."""
@@ -207,10 +177,7 @@ class Shop:
 
     def _remember_large(self, transaction: Transaction) -> None:
         """Note a large sale; of too many the oldest goes."""
-        amounts = self.state.sale_amounts
         sales = self.state.large_sales
         sales[transaction.transaction_id] = transaction.total
         if len(sales) > LARGE_SALES_MAX:
             del sales[next(iter(sales))]
-        deviation = sqrt(amounts.squares / amounts.n) if amounts.n >= LARGE_SALES_MIN else 0.0
-        amounts.large = int(exp(min(amounts.mean + LARGE_DEVIATIONS * deviation, 40.0)))

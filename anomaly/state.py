@@ -10,25 +10,22 @@ import msgspec
 
 from events.instant import Instant
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
 """Hours of a week."""
-
-PAST_HOURS: Final = 26
-"""Hours whose expected refunds are kept, so that a window of a day can be summed."""
-
-DAYS_MAX: Final = 7
-"""Days whose refunds are kept, counted and expected."""
 
 RECENT_MAX: Final = 64
 """Refunds of the last day that a shop remembers one by one."""
 
 CASHIERS_MAX: Final = 40
 CARDS_MAX: Final = 40
+CUSTOMERS_MAX: Final = 20
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
+TOP_MAX: Final = 16
+"""The largest amounts, whose fall tells how rare still larger ones are."""
 
 TRAIL_MAX: Final = 6
 """Refunds that a cashier, card or receipt remembers beyond a day, to be shown as evidence."""
@@ -43,21 +40,12 @@ VERDICT_REASONS_MAX: Final = 16
 VERDICT_PAGES_MAX: Final = 8
 """Pages of one shop and reason whose last verdict is remembered, so that it can be taken back."""
 
-CHANNELS: Final = (
-    "volume in two hours",
-    "volume in a day",
-    "volume in a week",
-    "amount",
-    "cashier in two hours",
-    "cashier in a day",
-    "cashier in weeks",
-    "card",
-    "receipt",
-)
-"""The ways in which something can stand out, each with a threshold of its own."""
-
 NEVER: Final[Instant] = 2**62
 """An instant that no event reaches (the year 148,000)."""
+
+
+NO_PEAK: Final = -99.0
+"""The peak of a day without refunds."""
 
 
 class StateError(ValueError):
@@ -65,33 +53,42 @@ class StateError(ValueError):
 
 
 class RateState(msgspec.Struct, array_like=True):
-    """Sales and refunds by local hour of the week, in ten-thousandths, which keeps them short."""
+    """Sales by local hour of the week in ten-thousandths, which keeps them short.
+
+    By hours since the day's first transaction, fading: sales, and refunds in hundredths.
+    """
 
     hour: int = 0
     first: int = 0
     hours: int = 0
+    opened: int = 0
+    """The hour of the day's first transaction."""
     sales_now: int = 0
     refunds_now: float = 0.0
+    came: int = 0
+    """Refunds of the open hour."""
     sales_seen: float = 0.0
     refunds_seen: float = 0.0
     lift_seen: float = 0.0
     lift_expected: float = 0.0
+    unspent: float = 0.0
+    """Refunds that were to be expected since the last hour with refunds."""
     sales: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
-    refunds: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
-    past: list[float] = msgspec.field(default_factory=lambda: [0.0] * PAST_HOURS)
+    daily_sales: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
+    daily_refunds: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
 
 
 class AmountState(msgspec.Struct, array_like=True):
-    """Weight, mean and squared deviations of log amounts.
-
-    In minor units: the largest seen, and from where on one is large.
-    """
+    """Weight, mean and squared deviations of log amounts."""
 
     n: float = 0.0
     mean: float = 0.0
     squares: float = 0.0
-    largest: int = 0
     large: int = 0
+    """From where on an amount is among the largest."""
+    seen: int = 0
+    top: list[int] = msgspec.field(default_factory=list)
+    """The largest, the least of them first."""
 
 
 class MarkState(msgspec.Struct, array_like=True):
@@ -113,6 +110,23 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     incident: str = ""
 
 
+class TestState(msgspec.Struct, array_like=True, gc=False):
+    """One run of a sequential test: thousandths of nats and of refunds expected; minutes."""
+
+    nats: int
+    n: int
+    exposure: int
+    since: int
+
+
+class RunsState(msgspec.Struct, array_like=True):
+    """The runs that are going on about one entity, and its last hour with refunds."""
+
+    hour: int = 0
+    owed: float = 0.0
+    tests: dict[int, TestState] = msgspec.field(default_factory=dict)
+
+
 class CashierState(msgspec.Struct, array_like=True):
     """One cashier: how busy, what share of refunds is usual, and what has gathered lately."""
 
@@ -120,9 +134,11 @@ class CashierState(msgspec.Struct, array_like=True):
     sales: float = 0.0
     usual_sales: float = 0.0
     usual_refunds: float = 0.0
-    refunds: float = 0.0
-    expected: float = 0.0
-    marked: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
+    usual_days: float = 0.0
+    refunds_today: int = 0
+    counted: int = 0
+    """Sales of today that are already in what is to be expected."""
+    runs: RunsState = msgspec.field(default_factory=RunsState)
     trail: list[Recent] = msgspec.field(default_factory=list)
 
 
@@ -190,20 +206,20 @@ class ShopState(msgspec.Struct, array_like=True):
     day: int
     closes_at: Instant = NEVER
     sales_today: int = 0
-    refunds_today: float = 0.0
-    pairs: float = 0.0
-    same: float = 0.0
-    """Refunds soon after another, and those of them by the same cashier."""
-    peaks: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(CHANNELS))
-    """The strongest suspicion of the day in each channel, nats."""
-    days: list[tuple[float, float]] = msgspec.field(default_factory=list)
-    """Refunds of the last days: counted, expected."""
+    peak: float = NO_PEAK
+    """The strongest suspicion of the day, in nats beyond its need."""
+    told: bool = False
+    """Whether a page was opened today."""
+    runs: RunsState = msgspec.field(default_factory=RunsState)
+    late_hour: int = 0
+    """Hour of the last refund that came late."""
     rate: RateState = msgspec.field(default_factory=RateState)
     sale_amounts: AmountState = msgspec.field(default_factory=AmountState)
     refund_amounts: AmountState = msgspec.field(default_factory=AmountState)
     marks: MarkState = msgspec.field(default_factory=MarkState)
     cashiers: dict[str, CashierState] = msgspec.field(default_factory=dict)
     cards: RepeatsState = msgspec.field(default_factory=RepeatsState)
+    customers: RepeatsState = msgspec.field(default_factory=RepeatsState)
     receipts: RepeatsState = msgspec.field(default_factory=RepeatsState)
     large_sales: dict[str, int] = msgspec.field(default_factory=dict)
     recent: list[Recent] = msgspec.field(default_factory=list)
@@ -213,7 +229,7 @@ class ShopState(msgspec.Struct, array_like=True):
 
 
 class PeaksState(msgspec.Struct, array_like=True):
-    """A histogram of the daily peaks of one channel, and the threshold that follows from it."""
+    """A histogram of the daily peaks, and the threshold that follows from it."""
 
     seen: int = 0
     updates: int = 0
@@ -242,7 +258,7 @@ class GroupState(msgspec.Struct, array_like=True):
     hour: int = 0
     lift_seen: float = 0.0
     lift_expected: float = 0.0
-    peaks: dict[str, PeaksState] = msgspec.field(default_factory=dict)
+    peaks: PeaksState = msgspec.field(default_factory=PeaksState)
     forest: ForestState = msgspec.field(default_factory=ForestState)
 
 

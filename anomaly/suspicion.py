@@ -30,6 +30,8 @@ class Suspicion(msgspec.Struct):
     parts: list[Part]
     usual: Callable[[], str] = str
     nats: float = 0.0
+    needed: float = 0.0
+    """Nats at which it would be a page."""
 
     def add_up(self) -> None:
         """Set `nats` from the parts, once they are complete."""

@@ -8,27 +8,29 @@ from river import base
 
 from anomaly.state import PeaksState
 
-BINS = 160
+BUDGET = 0.1
+"""Pages per shop and week that suspicions are weighed for (hypotheses.NEEDED)."""
+
+BINS = 96
 BINS_PER_NAT = 4.0
+LEAST = -16.0
+"""Peaks are counted in bins from so many nats on."""
 
 SEEN_MAX = 8000
 """Shop-days after which the counts are halved, so that the stream's newest half-year rules."""
 
-PRIOR_NATS = 9.0
-"""The threshold for 0.01 pages per shop and week in one channel, where nothing was seen yet."""
+PRIOR_DAYS = 500.0
+"""Shop-days that the budget's own threshold counts for."""
 
-PRIOR_DAYS = 200.0
-"""So many shop-days does it count for."""
-
-NATS_MIN, NATS_MAX = 7.0, 20.0
-"""A stream cannot drag a threshold beyond these."""
+SHIFT_MIN, SHIFT_MAX = -1.5, 4.0
+"""A stream cannot drag its threshold beyond these."""
 
 LEVEL_EVERY = 8
 """The level is worked out at the first and then at every so many updates: it moves slowly."""
 
 SLOPE_MIN = 0.7
 
-BODY, TAIL = 0.90, 0.98
+BODY, TAIL = 0.60, 0.90
 """Quantiles that the tail's slope is measured between: fraud is rarer than the upper one."""
 
 DAYS_PER_WEEK = 7.0
@@ -39,7 +41,7 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
 
     Peaks above a high quantile fall off exponentially (Coles 2001, An Introduction to Statistical
     Modeling of Extreme Values, chapter 4, with shape 0). Slope and level come from two quantiles of
-    the shop-days seen, which a few days of fraud cannot move, and are shrunk towards a prior.
+    the shop-days seen, and are shrunk towards what the budget needs where all is as it should be.
 
     Args:
         pages_per_shop_week: the budget.
@@ -47,17 +49,16 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
 
     def __init__(self, pages_per_shop_week: float) -> None:
         self.pages_per_shop_week = pages_per_shop_week
-        prior = PRIOR_NATS + log(0.01 / pages_per_shop_week)
-        self._prior = min(max(prior, NATS_MIN), NATS_MAX)
+        self._prior = log(BUDGET / pages_per_shop_week)
         self.state = PeaksState()
 
-    def update(self, peak: float, days: int = 1) -> None:
-        """Count `days` of a shop whose strongest suspicion was `peak` nats."""
+    def update(self, peak: float) -> None:
+        """Count one day of a shop whose strongest suspicion was `peak` nats beyond its need."""
         state = self.state
         if not state.counts:
             state.counts = [0] * BINS
-        state.counts[min(int(peak * BINS_PER_NAT), BINS - 1)] += days
-        state.seen += days
+        state.counts[min(max(int((peak - LEAST) * BINS_PER_NAT), 0), BINS - 1)] += 1
+        state.seen += 1
         if state.seen >= SEEN_MAX:
             state.counts = [count >> 1 for count in state.counts]
             state.seen = sum(state.counts)
@@ -66,16 +67,16 @@ class PeakThreshold(base.Base):  # type: ignore[misc]  # river has no types
             state.level = self._level()
 
     def get(self) -> float:
-        """Nats from which on a suspicion is a page."""
+        """Nats that are needed beyond what the channels themselves need."""
         return self.state.level if self.state.seen else self._prior
 
     def _level(self) -> float:
         seen = self.state.seen
         target = min(self.pages_per_shop_week / DAYS_PER_WEEK, 1.0 - TAIL)
         below = list(accumulate(self.state.counts))
-        body = (bisect_left(below, BODY * seen) + 1) / BINS_PER_NAT
-        tail = (bisect_left(below, TAIL * seen) + 1) / BINS_PER_NAT
+        body = (bisect_left(below, BODY * seen) + 1) / BINS_PER_NAT + LEAST
+        tail = (bisect_left(below, TAIL * seen) + 1) / BINS_PER_NAT + LEAST
         slope = max((tail - body) / log((1.0 - BODY) / (1.0 - TAIL)), SLOPE_MIN)
         level = tail + slope * log((1.0 - TAIL) / target)
         shrunk = (seen * level + PRIOR_DAYS * self._prior) / (seen + PRIOR_DAYS)
-        return min(max(shrunk, NATS_MIN), NATS_MAX)
+        return self._prior + min(max(shrunk - self._prior, SHIFT_MIN), SHIFT_MAX)

@@ -1,12 +1,13 @@
+"""Rates by hour: what is expected, and what lifts it."""
+
 from random import Random
 
 import pytest
 
-from anomaly.baseline import CHAIN_LIFT_MAX, LIFT_MAX, LIFT_MIN, HourOfWeek
-from anomaly.state import FORMAT, PAST_HOURS, GroupState
-from events.instant import HOUR, MINUTE
+from anomaly.baseline import CHAIN_LIFT_MAX, CHAIN_SURPLUS_MAX, LIFT_MAX, LIFT_MIN, HourOfWeek
+from anomaly.state import FORMAT, GroupState
 
-FIRST = 500_000
+FIRST = 500_000 // 24 * 24
 
 
 def _grown(hours: int) -> HourOfWeek:
@@ -16,20 +17,42 @@ def _grown(hours: int) -> HourOfWeek:
     return shop
 
 
-@pytest.mark.parametrize("hours", [1, 2, 20, 30, 400])
-@pytest.mark.parametrize("ago", [-3, 0, 1, 15, 30, 60])
-def test_what_is_expected_of_a_window_is_the_sum_of_its_hours(hours: int, ago: int) -> None:
-    """Whatever part of it lies before the shop's first hour, after its last, or is long gone."""
-    shop = _grown(hours)
-    state = shop.state
-    until = (state.hour - ago) * HOUR + 25 * MINUTE
-    for span in (2, 24):
-        total, part = 0.0, 35 / 60
-        for hour in range(until // HOUR - span, until // HOUR + 1):
-            kept = hour >= state.first and state.hour - PAST_HOURS <= hour < state.hour
-            total += part * (state.past[hour % PAST_HOURS] if kept else shop.rate(hour))
-            part = 1.0
-        assert shop.expected(until - span * HOUR, until) == pytest.approx(total, rel=1e-12)
+def test_what_was_expected_is_spent_once_and_without_what_is_owed() -> None:
+    shop = _grown(400)
+    owed = shop.rate(shop.state.hour)
+    shop.spend(0.0)
+    for hour in range(1, 5):
+        shop.reach(FIRST + 399 + hour)
+    four = shop.state.unspent
+    assert four > owed > 0.0
+    assert shop.spend(owed) == pytest.approx(four - owed)
+    assert shop.spend(0.0) == 0.0
+    shop.reach(FIRST + 405)
+    assert shop.spend(1e9) == 0.0
+
+
+def test_returns_that_are_booked_at_opening_are_expected_then_whenever_that_is() -> None:
+    shop = HourOfWeek(GroupState(FORMAT))
+    for day in range(28):
+        opens = FIRST + 24 * day + (9 if day % 7 < 6 else 11)
+        for hour in range(opens, opens + 6):
+            refunds = 5.0 if hour == opens else 0.5
+            shop.learn_one({"hour": hour, "sales": 10, "refunds": refunds})
+    sunday = FIRST + 24 * 34 + 11
+    shop.reach(sunday)
+    assert shop.rate(sunday) > 3.0
+    shop.reach(sunday + 1)
+    assert shop.rate(sunday + 1) < 1.5
+
+
+def test_one_shop_s_hour_is_not_the_chain() -> None:
+    shop = _grown(400)
+    chain = shop._chain
+    before = chain.lift_seen
+    allowed = int(2.0 * shop._ordinary(shop.state.hour) + CHAIN_SURPLUS_MAX)
+    for _ in range(allowed + 50):
+        shop.come()
+    assert chain.lift_seen == before + allowed
 
 
 @pytest.mark.parametrize(
@@ -45,4 +68,4 @@ def test_a_lively_day_lifts_what_is_expected_within_bounds(
 ) -> None:
     shop = HourOfWeek(GroupState(FORMAT, lift_seen=refunded, lift_expected=100.0))
     shop.state.lift_seen, shop.state.lift_expected = sold, 100.0
-    assert shop.lift() == pytest.approx(lift)
+    assert shop.sales_lift() * shop.chain_lift() == pytest.approx(lift)

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from river import base
 
-from anomaly.amounts import LogAmounts
+from anomaly.amounts import SEEN_MAX, LogAmounts
 from anomaly.baseline import HourOfWeek
 from anomaly.cashiers import Cashiers
 from anomaly.forest import FEATURES, Forest
-from anomaly.marks import MarkShares
+from anomaly.marks import RATIO_MAX, MarkShares
 from anomaly.repeats import Repeats
+from anomaly.sequential import MarkedCusum
 from anomaly.state import (
     CARDS_MAX,
     AmountState,
@@ -25,6 +26,7 @@ from anomaly.state import (
     RateState,
     Recent,
     RepeatsState,
+    RunsState,
 )
 from events.instant import HOUR
 
@@ -78,6 +80,16 @@ def _cashier(rng: Random, number: int) -> dict[str, Any]:
     return x
 
 
+def _run(rng: Random, number: int) -> dict[str, Any]:
+    return {
+        "hour": number // 3,
+        "past": rng.random() * 3,
+        "owed": rng.random(),
+        "ratios": {0: rng.uniform(0.4, 1.6), 1: rng.choice((0.3, 5.0))},
+        "at": number * HOUR,
+    }
+
+
 def _features(rng: Random, _: int) -> dict[str, Any]:
     return {name: rng.betavariate(2, 5) for name in FEATURES}
 
@@ -100,7 +112,7 @@ CASES = {
         tuple[RateState, GroupState],
         3_000,
     ),
-    "LogAmounts": Case(LogAmounts, _amount, lambda one: one.state, _set_state, AmountState, 60),
+    "LogAmounts": Case(LogAmounts, _amount, lambda one: one.state, _set_state, AmountState, 120),
     "MarkShares": Case(MarkShares, _marks, lambda one: one.state, _set_state, MarkState, 60),
     "Repeats": Case(
         lambda: Repeats(CARDS_MAX), _repeat, lambda one: one.state, _set_state, RepeatsState, 8_000
@@ -111,8 +123,9 @@ CASES = {
         lambda one: one.state,
         _set_state,
         dict[str, CashierState],
-        12_000,
+        14_000,
     ),
+    "MarkedCusum": Case(MarkedCusum, _run, lambda one: one.state, _set_state, RunsState, 300),
     "Forest": Case(Forest, _features, Forest.dump, Forest.load, ForestState, 6_000),
 }
 
@@ -135,17 +148,74 @@ def _scores(case: Case, estimator: Any) -> list[float]:
     return [estimator.score_one(x) for x in _probes(case)]
 
 
-def test_a_cashier_that_is_not_known_has_no_part_and_nothing_to_forgive() -> None:
-    cashiers = Cashiers()
-    assert cashiers.part("c-1", 10) == 0.0
-    cashiers.forgive(_refund(Random(1), 1))
-    assert cashiers.state == {}
-
-
-def test_marks_that_gathered_count_no_more_than_the_refunds_that_carry_them() -> None:
-    """Both fade, each rounded by itself."""
+def test_a_mark_that_all_refunds_carry_says_nothing() -> None:
     marks = MarkShares()
-    assert marks.parts([2.5, 3.0, 0.0], 2.0) == marks.parts([2.0, 2.0, 0.0], 2.0)
+    for _ in range(5):
+        marks.learn_one({"marks": 1})
+    assert marks.ratio(0, 1) == marks.ratio(0, 0) == 1.0
+    marks.learn_one({"marks": 0})
+    assert marks.ratio(0, 1) > 1.0 > marks.ratio(0, 0)
+
+
+def test_a_mark_that_is_next_to_unheard_of_is_no_proof_by_itself() -> None:
+    marks = MarkShares()
+    for _ in range(600):
+        marks.learn_one({"marks": 0})
+    assert marks.ratio(2, 4) == RATIO_MAX
+
+
+def test_half_of_what_is_known_of_the_largest_amounts_is_forgotten_in_time() -> None:
+    amounts = LogAmounts()
+    for number in range(SEEN_MAX - 1):
+        amounts.learn(1_000 + number % 100)
+    assert amounts.state.seen == SEEN_MAX - 1
+    amounts.learn(5_000)
+    assert amounts.state.seen == SEEN_MAX // 2
+    assert amounts.state.top[-1] == 5_000
+    assert amounts.state.large == 0
+    assert amounts.score(10**6) == 0.0
+
+
+def test_an_amount_is_the_rarer_the_larger_it_is_and_never_falls_where_its_tail_begins() -> None:
+    amounts, rng = LogAmounts(), Random(3)
+    for _ in range(5_000):
+        amounts.learn(int(rng.lognormvariate(8, 0.8)))
+    at = [1, 1_000, 9_000, amounts.state.large, amounts.state.large + 1, 10**6]
+    scores = [amounts.score(amount) for amount in at]
+    assert scores == sorted(scores)
+    assert scores[-1] > scores[-2] + 2.0
+
+
+def test_a_run_ends_between_hours_never_within() -> None:
+    cusum = MarkedCusum()
+    cusum.learn_one({"hour": 1, "owed": 4.0, "ratios": {0: 1.0}, "at": 0})
+    assert all(test.nats < 0 for test in cusum.state.tests.values())
+    cusum.learn_one({"hour": 1, "owed": 4.0, "ratios": {0: 1.0}, "at": 0})
+    assert {test.n for test in cusum.state.tests.values()} == {2}
+    cusum.learn_one({"hour": 2, "owed": 0.1, "ratios": {0: 0.3}, "at": 0})
+    assert cusum.state.tests == {}
+
+
+def test_a_drip_and_a_burst_are_found_by_the_same_test() -> None:
+    for expected, refunds in ((3.0, (1,) * 60), (0.1, (8,))):
+        cusum = MarkedCusum()
+        for hour, count in enumerate(refunds):
+            x = {"hour": hour + 1, "past": expected / 9, "owed": 0.01}
+            for _ in range(count):
+                cusum.learn_one({**x, "ratios": {0: 1.0}, "at": hour * HOUR})
+        assert max(test.nats for test in cusum.state.tests.values()) > 8_000
+
+
+def test_a_returns_desk_is_learnt_as_its_cashier_s_habit() -> None:
+    cashiers = Cashiers()
+    for day in range(30):
+        for number in range(10):
+            cashiers.learn_one({"cashier": "desk", "refund": _refund(Random(1), number)})
+        for _ in range(50):
+            cashiers.learn_one({"cashier": "till"})
+        cashiers.next_day(1 if day % 7 else 2, 0.04)
+    assert cashiers.desk(cashiers.state["desk"], 0.04) > 5.0
+    assert cashiers.desk(cashiers.state["till"], 0.04) == 0.0
 
 
 @every

@@ -4,15 +4,15 @@ import msgspec
 import pytest
 from river import base
 
-from anomaly.state import PeaksState
-from anomaly.threshold import NATS_MAX, NATS_MIN, SEEN_MAX, PeakThreshold
+from anomaly.state import NO_PEAK, PeaksState
+from anomaly.threshold import BINS, BUDGET, LEAST, SEEN_MAX, SHIFT_MAX, SHIFT_MIN, PeakThreshold
 
 WEEKLY = 0.02
 
 
 def _peaks(seed: int, count: int, scale: float) -> list[float]:
     rng = Random(seed)
-    return [rng.expovariate(1.0 / scale) for _ in range(count)]
+    return [rng.expovariate(1.0 / scale) - 8.0 for _ in range(count)]
 
 
 def _taught(peaks: list[float]) -> PeakThreshold:
@@ -44,9 +44,19 @@ def test_a_smaller_budget_needs_more() -> None:
     assert PeakThreshold(0.001).get() > PeakThreshold(0.01).get() > PeakThreshold(0.05).get()
 
 
-@pytest.mark.parametrize(("peak", "level"), [(0.0, NATS_MIN), (39.0, NATS_MAX)])
+@pytest.mark.parametrize(("peak", "level"), [(LEAST, SHIFT_MIN), (39.0, SHIFT_MAX)])
 def test_no_stream_drags_it_beyond_its_limits(peak: float, level: float) -> None:
-    assert _taught([peak] * 4_000).get() == level
+    threshold = PeakThreshold(BUDGET)
+    for _ in range(9_000):
+        threshold.update(peak)
+    assert threshold.get() == level
+    assert len(threshold.state.counts) == BINS
+
+
+def test_a_day_without_refunds_counts_as_the_quietest() -> None:
+    threshold = PeakThreshold(BUDGET)
+    threshold.update(NO_PEAK)
+    assert threshold.state.counts[0] == 1
 
 
 def test_a_changed_stream_is_followed_and_memory_stays_bounded() -> None:
