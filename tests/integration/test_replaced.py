@@ -9,91 +9,25 @@ import os
 import signal
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from local.counts import count
 from local.drained import wait_until_drained
-from local.part import Part
 from local.producer import put_all
 from local.stack import Stack
 from local.stream_reading import contents
-from local.worker import WORKER_STOP_SECONDS_MAX, start_worker
+from local.worker import WORKER_STOP_SECONDS_MAX
 from tests.consumer.world import wire
+from tests.integration.asked_worker import SHARDS, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-DEADLINE_SECONDS = 150.0
-SHARDS = 2
 PART = 300
 REPLACED = "tillwatch_children_replaced_total"
 _log = logging.getLogger(__name__)
-
-
-class Worker:
-    """A real worker, and what it says of itself over HTTP."""
-
-    def __init__(self, stack: Stack, **more: str) -> None:
-        settings = {
-            "TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "2",
-            "TILLWATCH_HEARTBEAT_SECONDS_MAX": "5",
-            **{f"TILLWATCH_{name.upper()}": value for name, value in more.items()},
-        }
-        self._log = stack.folder.path / "worker.log"
-        self._before = self._log.stat().st_size if self._log.exists() else 0
-        self.part: Part = start_worker(stack, settings)
-        self.wait(lambda: self._port() is not None)
-
-    def wait(self, true: Callable[[], object]) -> None:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not true():
-            self.alive()
-            assert time.monotonic() < deadline, self.part.log_tail()
-            time.sleep(0.1)
-
-    def alive(self) -> None:
-        assert self.part.exit_code is None, self.part.log_tail()
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self._port()}{path}", timeout=DEADLINE_SECONDS
-            ) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def children(self) -> dict[str, int]:
-        """Process ids by shard, where the worker is ready with all of them, else nothing."""
-        status, body = self.get("/readyz")
-        shards: dict[str, Any] = json.loads(body)["shards"]
-        ready = status == 200 and len(shards) == SHARDS
-        return {name: said["pid"] for name, said in shards.items()} if ready else {}
-
-    def samples(self, name: str) -> dict[str, float]:
-        """The samples of a metric by their labels' values, in the order of the labels' names."""
-        return {
-            ",".join(sample.labels[of] for of in sorted(sample.labels)): sample.value
-            for family in text_string_to_metric_families(self.get("/metrics")[1])
-            for sample in family.samples
-            if sample.name == name
-        }
-
-    def _port(self) -> int | None:
-        with self._log.open("rb") as log:
-            log.seek(self._before)
-            for line in log:
-                if b"metrics and health are served" in line:
-                    port: int = json.loads(line)["port"]
-                    return port
-        return None
 
 
 @pytest.fixture
