@@ -1,7 +1,7 @@
 """KCL's lease table as it stands: who holds a shard, and up to where it is committed."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -97,7 +97,7 @@ class Unheld:
 
     A worker that is gone may have left its name; one that lives counts its lease on. So a named
     lease is watched for `still_seconds`: if its counter stands still all that time it has run out,
-    as KCL itself judges it.
+    as KCL itself judges it. `others` are all rows: they are watched in the same time.
     """
 
     def __init__(
@@ -105,10 +105,12 @@ class Unheld:
         row: Callable[[str], LeaseRow | None],
         stop: threading.Event,
         *,
+        others: Callable[[], Iterable[LeaseRow]] = lambda: (),
         still_seconds: float = STILL_SECONDS_MAX,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._row = row
+        self._others = others
         self._stop = stop
         self._still_seconds = still_seconds
         self._told = told
@@ -130,7 +132,10 @@ class Unheld:
                 f"{row.owner} is noted as the holder of {shard_id}; looking for "
                 f"{self._still_seconds:.0f} s whether it lives"
             )
+            before = _named(self._others())
             self._watch(row)
+            now = _named(self._others())
+            self._seen |= {name: said for name, said in before.items() if now.get(name) == said}
         elif known != (row.owner, row.counter):
             raise _held(row)
         self._seen[shard_id] = (row.owner, row.counter)
@@ -148,6 +153,10 @@ class Unheld:
                 and (now.owner, now.counter) != (row.owner, row.counter)
             ):
                 raise _held(now)
+
+
+def _named(rows: Iterable[LeaseRow]) -> dict[str, tuple[str, int]]:
+    return {row.shard_id: (row.owner, row.counter) for row in rows if row.owner}
 
 
 def _held(row: LeaseRow) -> FencedOff:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumer.child import build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
-from consumer.lease_table import STILL_SECONDS_MAX, LeaseTable, Unheld
+from consumer.lease_table import LeaseTable, Unheld
 from consumer.lineage import KinesisLineage
 from consumer.pipeline import Pipeline
 from consumer.rebuild_replay import RebuildError
@@ -220,7 +220,7 @@ def _parts(
     unheld = Unheld(
         table.row,
         stop,
-        still_seconds=STILL_SECONDS_MAX,
+        others=table.rows,
         told=lambda words: click.echo(words, err=True),
     )
     places = Places(

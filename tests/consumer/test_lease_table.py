@@ -141,3 +141,16 @@ def test_the_look_ends_when_the_time_is_up() -> None:
     stop.set()
     with pytest.raises(Stopped, match="w lives"):
         Unheld(Rows(LeaseRow("s", "w", 5)), stop).require("s")
+
+
+def test_all_shards_are_watched_in_the_same_time() -> None:
+    before = [LeaseRow("s", "gone", 5), LeaseRow("t", "gone", 7), LeaseRow("u", "w", 1)]
+    after = [*before[:2], LeaseRow("u", "w", 2)]
+    looks = iter([before, after])
+    clock = Patient()
+    rows = {row.shard_id: row for row in after}
+    unheld = Unheld(rows.get, clock, others=lambda: next(looks), still_seconds=2)
+    unheld.require("s")
+    unheld.require("t")
+    assert len(clock.waited) == 2
+    assert "u" not in unheld._seen
