@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from anomaly.detector import DetectorConfig
-from benchmarks.detection_ablation import evidence_names, silenced
+from anomaly.hypotheses import EVIDENCE
 from benchmarks.detection_cost import cost_table
 from benchmarks.detection_runs import Change, Heard, hear, judge_detector, threshold_for
 from benchmarks.detection_streams import (
@@ -19,7 +19,6 @@ from benchmarks.detection_streams import (
     TEST_SEEDS,
     TUNING_SEEDS,
     Spec,
-    Stream,
     load,
     specs,
 )
@@ -53,7 +52,7 @@ class Size(msgspec.Struct, frozen=True):
 
 SIZES = {
     "quick": Size(tuning=1, test=2, scenes=1, ablation=1, shops=16),
-    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=6, ablation=3),
+    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=5, ablation=2),
 }
 
 
@@ -63,8 +62,7 @@ class Work(msgspec.Struct, frozen=True):
     spec: Spec
     ways: bool
     detector: bool
-    fields: bool = False
-    evidence: tuple[str, ...] = ()
+    ablation: bool = False
 
 
 class Done(msgspec.Struct):
@@ -95,11 +93,6 @@ FIELDS: dict[str, Change] = {
 """What a source may not have: the detector sees each transaction without it."""
 
 
-def _judge_without(stream: Stream, name: str) -> Judged:
-    with silenced(name):
-        return judge_detector(stream, DetectorConfig())
-
-
 def do(work: Work) -> Done:
     """One stream through everything that `work` names, in this process."""
     stream = load(work.spec)
@@ -107,19 +100,26 @@ def do(work: Work) -> Done:
     return Done(
         heard={name: hear(stream, make) for name, make in WAYS.items()} if work.ways else {},
         judged=judge_detector(stream, config) if work.detector else None,
-        ablated={name: _judge_without(stream, name) for name in work.evidence},
+        ablated={name: judge_detector(stream, DetectorConfig(without=(name,))) for name in EVIDENCE}
+        if work.ablation
+        else {},
         fields={name: judge_detector(stream, config, change) for name, change in FIELDS.items()}
-        if work.fields
+        if work.ablation
         else {},
     )
 
 
-class Measured(msgspec.Struct):
-    """Everything the tables are made of; of the known ways by name, of scenes by name."""
+class Known(msgspec.Struct):
+    """What the known ways gave, which no change of the detector changes; by name."""
 
     thresholds: dict[str, float]
     ways: dict[str, list[Judged]]
     ways_quiet: dict[str, list[Judged]]
+
+
+class Measured(msgspec.Struct):
+    """What the detector gave: by scene, and with one thing taken away at a time."""
+
     scenes: dict[str, list[Judged]]
     ablated: dict[str, list[Judged]]
     fields: dict[str, list[Judged]]
@@ -132,66 +132,61 @@ def _sized(found: list[Spec], size: Size) -> list[Spec]:
     return [msgspec.structs.replace(spec, shops=min(spec.shops, shops)) for spec in found]
 
 
-def _works(size: Size) -> list[tuple[str, Work]]:
-    """What is to be done with the test streams, by scene."""
-    evidence = tuple(evidence_names())
-    works = []
-    for scene in SCENES:
-        main = scene == MAIN
-        count = size.test if main else size.scenes
-        for place, spec in enumerate(_sized(specs(scene, TEST_SEEDS[:count]), size)):
-            ablate = main and place < size.ablation
-            work = Work(
-                spec,
-                ways=scene in {MAIN, QUIET},
-                detector=True,
-                fields=ablate,
-                evidence=evidence if ablate else (),
-            )
-            works.append((scene, work))
-    return works
+def run_known(size: Size, processes: int) -> Known:
+    """Set the known ways' thresholds on the tuning streams, and run them on the test streams."""
+
+    def hear_all(scene: str, seeds: tuple[int, ...]) -> list[Done]:
+        found = _sized(specs(scene, seeds), size)
+        return pool.map(do, [Work(spec, ways=True, detector=False) for spec in found], chunksize=1)
+
+    with get_context("spawn").Pool(processes, maxtasksperchild=4) as pool:
+        tuned = hear_all(MAIN, TUNING_SEEDS[: size.tuning])
+        tested = hear_all(MAIN, TEST_SEEDS[: size.test])
+        quiet = hear_all(QUIET, TEST_SEEDS[: size.scenes])
+    thresholds = {name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS}
+
+    def judged(all_done: list[Done]) -> dict[str, list[Judged]]:
+        return {
+            name: [done.heard[name].judged(threshold) for done in all_done]
+            for name, threshold in thresholds.items()
+        }
+
+    return Known(thresholds, judged(tested), judged(quiet))
 
 
 def run(size: Size, processes: int) -> Measured:
-    """Tune the known ways, then run everything on the test streams."""
-    tuning = [
-        Work(spec, ways=True, detector=False)
-        for spec in _sized(specs(MAIN, TUNING_SEEDS[: size.tuning]), size)
-    ]
-    works = _works(size)
+    """Run the detector on the test streams of every scene, and on some of them without parts."""
+    works = []
+    for scene in SCENES:
+        count = size.test if scene == MAIN else size.scenes
+        for place, spec in enumerate(_sized(specs(scene, TEST_SEEDS[:count]), size)):
+            ablate = scene == MAIN and place < size.ablation
+            works.append((scene, Work(spec, ways=False, detector=True, ablation=ablate)))
     with get_context("spawn").Pool(processes, maxtasksperchild=4) as pool:
-        tuned = pool.map(do, tuning, chunksize=1)
         results = pool.map(do, [work for _, work in works], chunksize=1)
-    thresholds = {name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS}
-    measured = Measured(thresholds, {}, {}, {}, {}, {})
+    measured = Measured({}, {}, {})
     for (scene, _), done in zip(works, results, strict=True):
-        _add(measured, scene, done)
+        if done.judged is None:
+            continue
+        measured.scenes.setdefault(scene, []).append(done.judged)
+        for table, taken in ((measured.ablated, done.ablated), (measured.fields, done.fields)):
+            if taken:
+                table.setdefault("everything", []).append(done.judged)
+            for name, judged in taken.items():
+                table.setdefault(f"without {name}", []).append(judged)
     return measured
 
 
-def _add(measured: Measured, scene: str, done: Done) -> None:
-    if done.judged is not None:
-        measured.scenes.setdefault(scene, []).append(done.judged)
-    into = measured.ways if scene == MAIN else measured.ways_quiet
-    for name, heard in done.heard.items():
-        into.setdefault(name, []).append(heard.judged(measured.thresholds[name]))
-    for table, taken in ((measured.ablated, done.ablated), (measured.fields, done.fields)):
-        if taken and done.judged is not None:
-            table.setdefault("everything", []).append(done.judged)
-        for name, judged in taken.items():
-            table.setdefault(f"without {name}", []).append(judged)
-
-
-def tables(measured: Measured) -> str:
+def tables(known: Known, measured: Measured) -> str:
     """The measured part of docs/detection.md."""
     ours = measured.scenes[MAIN]
     return "\n\n".join(
         [
-            ways_table(ours, measured.scenes[QUIET], measured.ways, measured.ways_quiet),
-            kinds_table(ours, measured.ways),
+            ways_table(ours, measured.scenes[QUIET], known.ways, known.ways_quiet),
+            kinds_table(ours, known.ways),
             spread_table(ours),
             scenes_table(measured.scenes),
-            ablation_table("One evidence silenced at a time", measured.ablated),
+            ablation_table("One evidence left out at a time", measured.ablated),
             ablation_table("One field taken away at a time", measured.fields),
         ]
     )
@@ -200,11 +195,28 @@ def tables(measured: Measured) -> str:
 @click.command()
 @click.option("--size", type=click.Choice(list(SIZES)), default="full", show_default=True)
 @click.option("--processes", default=2, show_default=True)
+@click.option(
+    "--known",
+    "known_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the known ways' results are kept for the next run, of the same size.",
+)
+@click.option("--known-only", is_flag=True, help="Fill that file, and leave the detector alone.")
 @click.option("--cost/--no-cost", default=True, help="Time the detector and the known ways.")
 @click.option("--write", is_flag=True, help=f"Put the tables into {DOCUMENT}.")
-def main(size: str, processes: int, *, cost: bool, write: bool) -> None:
+def main(
+    *, size: str, processes: int, known_path: Path | None, known_only: bool, cost: bool, write: bool
+) -> None:
     """Measure detection, and print the tables of docs/detection.md."""
-    text = tables(run(SIZES[size], processes))
+    if known_path is not None and known_path.exists():
+        known = msgspec.json.decode(known_path.read_bytes(), type=Known)
+    else:
+        known = run_known(SIZES[size], processes)
+        if known_path is not None:
+            known_path.write_bytes(msgspec.json.encode(known))
+    if known_only:
+        return
+    text = tables(known, run(SIZES[size], processes))
     if cost:
         text += "\n\n" + cost_table()
     print(text)
