@@ -8,9 +8,7 @@ from unittest import mock
 
 import msgspec
 
-import anomaly.detector
 import anomaly.forest
-import anomaly.threshold
 import consumer.checkpoint
 import consumer.child
 import consumer.committing
@@ -40,15 +38,11 @@ class NoGarbage:
 
 
 SMALL_DETECTOR: list[tuple[Any, str, Any]] = [
-    # The real detector, with a forest that is planted in no time and speaks up soon, and with
-    # thresholds that let a small stream page.
+    # The real detector, with a forest that is planted in no time and speaks up soon.
     (anomaly.forest, "TREES", 2),
     (anomaly.forest, "HEIGHT", 3),
     (anomaly.forest, "WINDOW", 8),
     (anomaly.forest, "SCORES_MIN", 4),
-    (anomaly.detector, "WARM_UP_NATS", 0.5),
-    (anomaly.threshold, "NATS_MIN", 2.0),
-    (anomaly.threshold, "PRIOR_NATS", 4.0),
 ]
 
 THREADS: list[tuple[Any, str, Any]] = [

@@ -72,7 +72,7 @@ class Shared:
         self.refused = refused
         self.store = MemoryObjectStore()
         self.documents: dict[str, Document] = {}
-        self.pages: dict[tuple[str, int], Page] = {}
+        self.pages: set[Page] = set()
         self.letters: Counter[tuple[str, str, str, str]] = Counter()
         self.tables: dict[tuple[str, str], dict[str, Any]] = {}
         self.sent: Counter[tuple[str, int]] = Counter()
@@ -217,10 +217,7 @@ class Index:
         return refused
 
     def _take_pages(self, batch: Batch) -> None:
-        for page in batch.pages:
-            known = self._shared.pages.setdefault((page.page_id, page.revision), page)
-            if known != page and self._exact:
-                self._shared.violated(f"page {page.page_id} was {known} and becomes {page}")
+        self._shared.pages.update(batch.pages)
 
 
 class DeadLetters:
