@@ -71,20 +71,20 @@ class Poison(msgspec.Struct):
                     super().observe(transaction)
                 raise ZeroDivisionError(f"no rate for {transaction.contact_email}")
 
-        def table(scored: Sequence[Scored]) -> Any:
+        def rows(scored: Sequence[Scored]) -> Any:
             if any(number_of(item.transaction) in poison.rows for item in scored):
                 raise AttributeError("a row's value has no such thing")
-            return rows_table(scored)
+            return as_rows(scored)
 
         def transaction(item: Scored) -> document.Entry:
             if number_of(item.transaction) in poison.documents:
                 raise RecursionError("a document too deep")
             return as_document(item)
 
-        rows_table, as_document = sinks.rows._table, document.transaction
+        as_rows, as_document = sinks.rows.rows, document.transaction
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(consumer.scorer, "Detector", Poisoned)
-            patch.setattr(sinks.rows, "_table", table)
+            patch.setattr(sinks.rows, "rows", rows)
             patch.setattr(document, "transaction", transaction)
             yield
 
