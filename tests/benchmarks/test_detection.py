@@ -27,7 +27,7 @@ START = 20_458 * DAY
 
 @pytest.fixture(scope="module")
 def small() -> Stream:
-    return load(Spec(99_001, shops=3, days=21, campaigns_per_shop_week=2.0))
+    return load(Spec(99_001, shops=3, days=28, campaigns_per_shop_week=2.0))
 
 
 def test_no_seed_is_tuned_on_and_reported() -> None:
