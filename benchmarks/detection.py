@@ -52,6 +52,7 @@ class Size(msgspec.Struct, frozen=True):
 
 SIZES = {
     "quick": Size(tuning=1, test=2, scenes=1, ablation=1, shops=16),
+    "medium": Size(tuning=2, test=len(TEST_SEEDS), scenes=3, ablation=2, shops=20),
     "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=5, ablation=2),
 }
 
@@ -193,7 +194,7 @@ def tables(known: Known, measured: Measured) -> str:
 
 
 @click.command()
-@click.option("--size", type=click.Choice(list(SIZES)), default="full", show_default=True)
+@click.option("--size", type=click.Choice(list(SIZES)), default="medium", show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option(
     "--known",

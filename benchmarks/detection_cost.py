@@ -15,7 +15,7 @@ ROUNDS = 3
 
 def cost_table(rounds: int = ROUNDS) -> str:
     """Microseconds of one core per event of a sample stream, and per refund in it."""
-    stream = load(Spec(COST_SEED, days=21))
+    stream = load(Spec(COST_SEED, shops=20, days=21))
     events = len(stream.transactions)
     refunds = sum(transaction.is_refund for transaction in stream.transactions)
     ways: dict[str, Callable[[], Callable[[Transaction], object]]] = {
