@@ -93,6 +93,7 @@ class ShardProcessor:
         self._last_record_at = 0.0
         self._behind_millis: int | None = None
         self._given_up_at: float | None = None
+        self._lease_refused = False
         self._finished = False
 
     def run(self) -> None:
@@ -110,6 +111,8 @@ class ShardProcessor:
                         self._give_up(stopped)
                 elif isinstance(action, ProcessRecords):
                     self._check_given_up(self._given_up_at)
+                if self._given_up_at is not None and _ends_shard(action):
+                    self._check_end()
                 self._conversation.done(action)
         finally:
             self._stop.set()
@@ -128,7 +131,7 @@ class ShardProcessor:
                 self._initialize(action)
             case ShutdownRequested():
                 self._finish()
-            case ShardEnded() | Shutdown(reason="TERMINATE"):
+            case _ if _ends_shard(action):
                 self._finish(shard_end=True)
             case LeaseLost() | Shutdown():
                 self._give_up()
@@ -206,6 +209,18 @@ class ShardProcessor:
                 "still holds it; ending, so that it is taken up again from its last checkpoint"
             )
 
+    def _check_end(self) -> None:
+        """Leave a shard's end unreported, unless the lease table itself said that it is lost.
+
+        KCL asks for the end once: reported as handled without its checkpoint, it would hold the
+        lease and wait, and the shard's children would never begin.
+        """
+        if not self._lease_refused:
+            raise FencedOff(
+                f"{self._shard_id} was given up, and the daemon, which still holds it, says "
+                "that it has ended; ending, so that it is taken up again from its last checkpoint"
+            )
+
     # -- records ------------------------------------------------------------------------------
 
     def _records(self, wire: list[WireRecord]) -> Iterator[Record]:
@@ -272,6 +287,7 @@ class ShardProcessor:
                     )
             except CheckpointRefusedError as error:
                 if error.lease_lost:
+                    self._lease_refused = True
                     raise FencedOff("the lease fenced the checkpoint off") from error
                 if not error.transient or attempt == _CHECKPOINT_TRIES_MAX - 1:
                     raise
@@ -285,3 +301,7 @@ class ShardProcessor:
         if self._parts is None:
             raise RuntimeError("the daemon sent another action before initialize")
         return self._parts
+
+
+def _ends_shard(action: Action) -> bool:
+    return isinstance(action, ShardEnded) or action == Shutdown(reason="TERMINATE")
