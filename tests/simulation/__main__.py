@@ -1,5 +1,6 @@
 """python -m tests.simulation --seeds 0:10000 [--jobs 2] [--parquet] | --seed 7 --trace."""
 
+import gc
 import sys
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ def main(
     began, cpu = time.perf_counter(), time.process_time()
     counts: Counter[str] = Counter()
     failing = 0
-    with Pool(jobs, initializer=None) as pool:
+    with Pool(jobs, initializer=gc.freeze) as pool:
         for outcome in pool.imap_unordered(
             _Run(parquet), range(first, last), chunksize=20
         ):

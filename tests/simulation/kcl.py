@@ -38,7 +38,7 @@ from tests.simulation.stream import Shard, Stream
 
 SHARD_END = (10**30, 0)
 TRIM_HORIZON = (0, 0)
-FAILOVER_SECONDS = 10.0
+FAILOVER_SECONDS = 12.0
 
 At = tuple[int, int]
 
@@ -184,7 +184,7 @@ class Daemon:
     def _coordinate(self) -> None:
         the, cluster = self.cluster.kernel, self.cluster
         while True:
-            the.wait(the.random.uniform(0.2, 2.0))
+            the.wait(the.random.uniform(0.5, 5.0))
             cluster.sync()
             self._renew()
             names = list(cluster.leases)
@@ -220,7 +220,7 @@ class Daemon:
         expired = the.now - lease.renewed_at > FAILOVER_SECONDS * SECOND
         if lease.owner is None or expired:
             pass
-        elif lease.owner == self.name or self.cluster.quiet or the.random.random() > 0.01:
+        elif lease.owner == self.name or self.cluster.quiet or the.random.random() > 0.02:
             return
         elif lease.next_owner is None and the.random.random() < 0.5:
             the.trace(f"asks {lease.owner} to hand {lease.shard.name} over")
@@ -293,7 +293,7 @@ class Consumer:
             if batch:
                 self.largest = max(self.largest, batch[-1].position.order)
             self._send(ProcessRecords([_wire(record) for record in batch], 0))
-            the.wait(the.random.uniform(0.05, 1.0) if batch else the.random.uniform(0.5, 6.0))
+            the.wait(the.random.uniform(0.05, 1.0) if batch else the.random.uniform(1.0, 15.0))
         self._leave()
 
     def _leave(self) -> None:

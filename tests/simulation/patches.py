@@ -39,7 +39,7 @@ class NoGarbage:
 
 SMALL_DETECTOR: list[tuple[Any, str, Any]] = [
     # The real detector, with a forest that is planted in no time and speaks up soon.
-    (anomaly.forest, "TREES", 2),
+    (anomaly.forest, "TREES", 1),
     (anomaly.forest, "HEIGHT", 3),
     (anomaly.forest, "WINDOW", 8),
     (anomaly.forest, "SCORES_MIN", 4),

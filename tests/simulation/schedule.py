@@ -68,7 +68,7 @@ def plan(seed: int, *, parquet: bool = False) -> Plan:
 
     return Plan(
         seed=seed,
-        records=rng.randrange(40, 130),
+        records=rng.randrange(30, 110),
         shops=rng.choice((3, 6, 8, 16, 30)),
         key_groups=rng.choice((2, 3, 4)),
         workers=rng.choice((1, 2, 2, 3)),
