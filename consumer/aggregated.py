@@ -19,7 +19,7 @@ _KEY_INDEX, _HASH_KEY_INDEX, _DATA = 1, 2, 3
 """Fields of a record."""
 _VARINT, _BYTES = 0, 2
 """Kinds of field; KPL writes no others."""
-_VARINT_BITS_MAX = 63
+_VARINT_BITS = 63
 
 UserRecord = tuple[str, bytes]
 """Partition key and data."""
@@ -98,5 +98,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004 -- the bit that says more follows
             return value, at
         shift += 7
-        if shift > _VARINT_BITS_MAX:
+        if shift > _VARINT_BITS:
             raise ValueError("a number of too many bytes")
