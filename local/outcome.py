@@ -67,7 +67,8 @@ def _hits(client: Any, index: str) -> Iterator[dict[str, Any]]:
     while answer["hits"]["hits"]:
         yield from answer["hits"]["hits"]
         answer = client.scroll(body={"scroll_id": answer["_scroll_id"], "scroll": "2m"})
-    client.clear_scroll(body={"scroll_id": [answer["_scroll_id"]]})
+    if "_scroll_id" in answer:  # where there is no such index, there is none
+        client.clear_scroll(body={"scroll_id": [answer["_scroll_id"]]})
 
 
 def _rows(s3: Any, bucket: str) -> tuple[Counter[str], dict[str, float]]:
