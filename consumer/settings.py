@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
+    business_time_zone: str = Field(
+        "shop",
+        description="Time zone of a day of business in history; shop is each till's own clock.",
+    )
     kcl_properties: FilePath | None = Field(
         None, description="KCL properties file instead of properties/production.properties."
     )

@@ -1,0 +1,113 @@
+"""What analysts see of the lake: tables and views, their columns, types and meanings. Pure.
+
+Types come from the declared Parquet schema; the names are Trino's, which Athena speaks.
+"""
+
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from sinks.catalogue_meanings import LINE_MEANINGS, MEANINGS, REASON_MEANINGS
+from sinks.schema import LINE, REASON, SCHEMA
+
+SHOP_ZONE = "shop"
+"""As a time zone: the business day is the one that the till's own clock showed."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column; `kind` is its type as Athena writes it in SQL."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Files of one folder of the bucket; `partitions` are the names in the folders' own."""
+
+    name: str
+    meaning: str
+    folder: str
+    columns: tuple[Column, ...]
+    partitions: tuple[Column, ...] = ()
+
+
+class View(msgspec.Struct, frozen=True):
+    """A stored query in Athena's dialect, with the columns that it gives."""
+
+    name: str
+    meaning: str
+    sql: str
+    columns: tuple[Column, ...]
+
+
+DATE = Column("date", "date", "Day on which it occurred, in UTC; the folder's name.")
+HOUR = Column("hour", "integer", "Hour in which it occurred, in UTC; the folder's name.")
+
+
+def athena_type(kind: Any) -> str:
+    """The name of an Arrow type in Athena's SQL.
+
+    Raises:
+        ValueError: it has none here.
+    """
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_list(kind):
+        return f"array({athena_type(kind.value_type)})"
+    if pa.types.is_struct(kind):
+        return f"row({', '.join(f'{field.name} {athena_type(field.type)}' for field in kind)})"
+    names = {
+        "string": "varchar",
+        "int16": "smallint",
+        "int32": "integer",
+        "int64": "bigint",
+        "double": "double",
+        "bool": "boolean",
+        "timestamp[us, tz=UTC]": "timestamp(3)",
+    }
+    if str(kind) not in names:
+        raise ValueError(f"no name for {kind} in Athena")
+    return names[str(kind)]
+
+
+def columns_of(schema: Any = SCHEMA) -> tuple[Column, ...]:
+    """The columns of a Parquet schema, with what they mean.
+
+    Raises:
+        KeyError: nothing says what one of them means.
+    """
+    return tuple(
+        Column(field.name, athena_type(field.type), MEANINGS[field.name]) for field in schema
+    )
+
+
+def nested() -> dict[str, tuple[Column, ...]]:
+    """What one element of each list column holds."""
+    kinds = {"lines": (LINE, LINE_MEANINGS), "score_reasons": (REASON, REASON_MEANINGS)}
+    return {
+        name: tuple(Column(f.name, athena_type(f.type), meanings[f.name]) for f in kind)
+        for name, (kind, meanings) in kinds.items()
+    }
+
+
+def tables(application: str, schema: Any = SCHEMA) -> tuple[Table, ...]:
+    """The tables that lie in the bucket; `application` is whose staged parts are read."""
+    columns = columns_of(schema)
+    return (
+        Table(
+            "transactions",
+            "Every transaction of the hours that are closed, one row each.",
+            "processed/",
+            columns,
+            (DATE, HOUR),
+        ),
+        Table(
+            "staged",
+            "Parts of hours that are not published yet, as batches wrote them. It can hold a row "
+            "twice, and rows that are published already: ask `recent` instead.",
+            f"staging/{application}/",
+            columns,
+        ),
+    )
