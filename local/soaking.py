@@ -48,7 +48,7 @@ _LONG_RECORDS_MIN = 100_000
 _POLL_SECONDS = 0.1
 _COUNT_SECONDS = 1.0
 """Between two counts of the documents, each of which has OpenSearch refresh its indices."""
-_PATIENCE_SECONDS_MAX = 90.0
+_PATIENCE_SECONDS_MAX = 60.0
 """How long a fault waits for the checkpoints before it, or for a process that it can kill."""
 STUCK_SECONDS_MAX = 300.0
 """How long nothing may move, at the end, until it is taken for stuck."""
@@ -136,12 +136,13 @@ class Soak:
             for number in range(self._options.workers):
                 self._workers[number] = start_worker(self._stack, SETTINGS)
                 parts.callback(self._workers[number].stop, WORKER_STOP_SECONDS_MAX)
-            kills = 0
+            steps_of_traffic = sum(not fault.kind.endswith("search") for fault in steps) + 1
+            reached = 0
             for fault in steps:
-                if fault.kind in KILLS:
-                    kills += 1
-                    self._put_until(len(self._records) * kills // (self._options.kills + 1))
-                self._wait_for(fault, kills)
+                if not fault.kind.endswith("search"):
+                    reached += 1
+                    self._put_until(len(self._records) * reached // steps_of_traffic)
+                self._wait_for(fault, reached / steps_of_traffic)
                 self._inject(fault)
             self._put_until(len(self._records))
             self._drain()
@@ -174,11 +175,15 @@ class Soak:
 
     # -- faults -----------------------------------------------------------------------------------
 
-    def _wait_for(self, fault: Fault, kills: int) -> None:
-        """Until its moment has come."""
+    def _wait_for(self, fault: Fault, share: float) -> None:
+        """Until its moment has come; of what is preloaded, until `share` of it is indexed."""
         if self._options.preload:
-            share = len(self._records) * kills // (self._options.kills + 1)
-            self._until(lambda: self._documents() >= share, STUCK_SECONDS_MAX, pause=_COUNT_SECONDS)
+            enough_documents = share * len(self._records)
+            self._until(
+                lambda: self._documents() >= enough_documents,
+                STUCK_SECONDS_MAX,
+                pause=_COUNT_SECONDS,
+            )
         elif self._searching and fault.commits:
             seen = self._checkpoints()
             moved = 0

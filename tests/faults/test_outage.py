@@ -13,7 +13,7 @@ OUTAGE_SECONDS = 24.0
 
 
 def test_memory_stays_flat_and_everything_comes_out_once(tmp_path: Path) -> None:
-    options = Options(seed=4, records=24_000, shards=1)
+    options = Options(seed=4, records=20_000, shards=1)
     report = outage(tmp_path, options, OUTAGE_SECONDS, print)
     assert report.faults == [], outage_text(report)
     assert report.accepted == report.documents == report.rows

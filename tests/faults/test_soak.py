@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def test_killed_at_random_moments_everything_comes_out_once(tmp_path: Path) -> None:
-    options = Options(seed=3, records=20_000, kills=5, outages=1)
+    options = Options(seed=3, records=16_000, kills=4, outages=1, freezes=1)
     report = soak(tmp_path, options, print)
     assert report.faults == [], text(report)
     assert report.records == options.records
@@ -20,6 +20,7 @@ def test_killed_at_random_moments_everything_comes_out_once(tmp_path: Path) -> N
     assert report.pages > 0
     assert report.pages_sent > 0
     kinds = Counter(one.kind for one in report.injected)
-    assert report.kills == 5
+    assert report.kills == 4
+    assert kinds["freeze"] == 1
     assert kinds["worker for good"] == kinds["stop search"] == kinds["start search"] == 1
     assert all(one.pids for one in report.injected)
