@@ -159,9 +159,10 @@ class Replay:
             )
 
     def _stands(self, item: Scored) -> bool:
+        """Whether it has a document, made of this very record: a letter's came back as another."""
         transaction = item.transaction
         found = self._standing.position_of(transaction.transaction_id, transaction.occurred_at)
-        return found is not None
+        return found == item.position
 
     def _lacking(self, first_at: Instant | None, forgotten_before: Instant | None) -> str:
         when = (

@@ -1,7 +1,10 @@
 """A shard whose snapshot is refused: its state made anew, and the worker goes on as if nothing."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 
 import msgspec
 import pytest
@@ -77,13 +80,24 @@ class Stream:
         return now - HOUR if self.horizon else None
 
 
+@cache
+def first_positions(data: tuple[bytes, ...]) -> dict[str, Position]:
+    """Where each transaction came first."""
+    found: dict[str, Position] = {}
+    for record in as_records(data):
+        with suppress(ValueError):
+            found.setdefault(json.loads(record.data)["transaction_id"], record.position)
+    return found
+
+
 @dataclass
 class Place:
     """A world, its stream, and what a rebuild needs besides."""
 
     world: World = field(default_factory=World)
     stream: Stream = field(default_factory=lambda: Stream(DATA))
-    ended: bool = False
+    came_back: set[str] = field(default_factory=set)
+    """Transactions whose document was made of a letter that was redriven."""
     parents: dict[str, HashRange | None] = field(default_factory=dict)
 
     def row(self, shard_id: str) -> LeaseRow | None:
@@ -99,8 +113,10 @@ class Place:
         transaction_id: str,
         occurred_at: Instant,  # noqa: ARG002 -- there is one index
     ) -> Position | None:
-        known = self.world.index.transactions.get(transaction_id)
-        return Position(SHARD, "1") if known is not None else None
+        if transaction_id in self.came_back:
+            return Position(SHARD, "999")
+        known = transaction_id in self.world.index.transactions
+        return first_positions(tuple(self.stream.data))[transaction_id] if known else None
 
     def rebuild(self) -> Rebuild:
         world = self.world
@@ -389,6 +405,59 @@ def test_what_a_sink_refused_gets_no_row(whole: World) -> None:
     run_through(place.world, DATA)
     assert set(place.world.row_ids()) | {refused} == set(whole.row_ids())
     assert max(place.world.row_ids().values()) == 1
+
+
+def test_what_a_sink_refused_and_came_back_as_another_record_gets_no_second_row() -> None:
+    place = Place()
+    committed(place)
+    refused = next(iter(place.world.index.transactions))
+    place.came_back.add(refused)
+    for key in place.everything():
+        place.world.store.delete(key)
+    made = place.run()
+    assert made.lost_rows == len(place.world.documents()) - 1
+    run_through(place.world, DATA)
+    assert refused not in place.world.row_ids()
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_rebuild_that_dies_is_done_again(
+    whole: World, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    place = Place()
+    committed(place, 290)
+    crashed(place, 30, "before the checkpoint")
+    stale = {key: place.world.store.get(key) for key in place.world.store.keys(f"staging/{SHARD}/")}
+    place.world.batch_records_max = 45
+    committed(place, CUT)
+    for key, body in stale.items():
+        place.world.store.put(key, body)
+    for key in place.world.store.keys("snapshots/"):
+        place.world.store.delete(key)
+    calls = {"left": call}
+
+    def dying(of: Callable[..., None]) -> Callable[..., None]:
+        def run(*arguments: object) -> None:
+            calls["left"] -= 1
+            if calls["left"] == -1 and call % 2:
+                raise Crash
+            of(*arguments)
+            if calls["left"] == -1:
+                raise Crash
+
+        return run
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.world.store, "put", dying(place.world.store.put))
+        patched.setattr(place.world.fence, "note", dying(place.world.fence.note))
+        try:
+            place.run()
+        except Crash:
+            refused = place.rebuild().refused(SHARD)
+            assert (refused is None) == (call == 2), "what counts is changed by the last call"
+    if call != 2:
+        place.run()
+    agrees(place, whole)
 
 
 def test_another_bucket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
