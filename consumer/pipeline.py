@@ -96,6 +96,7 @@ class Pipeline:
         self._lateness = lateness
         self._watermark = _NO_WATERMARK if watermark is None else watermark
         self._group_of: dict[str, int] = {}
+        self._drawn: Iterator[tuple[Record, Transaction | Verdict | Rejection]] = iter(())
         self._clear()
 
     def _clear(self) -> None:
@@ -128,25 +129,40 @@ class Pipeline:
         )
 
     def take(self, records: Iterator[Record]) -> None:
-        """Take records off the iterator until it ends or the batch is full."""
-        parse, bytes_max = self._parse, self._batch_bytes_max
-        if self.full:
-            return
-        for record in islice(records, self._batch_records_max - self._records):
-            self._records += 1
-            self._bytes += len(record.data)
-            self._last = record.position
-            if self._first is None:
-                self._first = record.position
-            parsed = parse(record)
-            if type(parsed) is Transaction:
-                self._score(record, parsed)
-            elif type(parsed) is Verdict:
-                self._judge(parsed)
-            else:
-                self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
-            if self._bytes >= bytes_max or self._unscored >= UNSCORED_MAX:
+        """Take records off the iterator until it ends or the batch is full.
+
+        They are drawn and parsed some at a time, and then scored: in turn, one would drive the
+        other's data out of the processor's cache for every record (2.4 of 12 µs). What was drawn
+        when the batch became full waits for the next call; where it did not, nothing waits.
+        """
+        parse, records_max, bytes_max = (
+            self._parse,
+            self._batch_records_max,
+            self._batch_bytes_max,
+        )
+        while not self.full:
+            for record, parsed in self._drawn:
+                self._records += 1
+                self._bytes += len(record.data)
+                self._last = record.position
+                if self._first is None:
+                    self._first = record.position
+                if type(parsed) is Transaction:
+                    self._score(record, parsed)
+                elif type(parsed) is Verdict:
+                    self._judge(parsed)
+                else:
+                    self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
+                if (
+                    self._records >= records_max
+                    or self._bytes >= bytes_max
+                    or self._unscored >= UNSCORED_MAX
+                ):
+                    return
+            drawn = list(islice(records, DRAWN_MAX))
+            if not drawn:
                 return
+            self._drawn = zip(drawn, list(map(parse, drawn)), strict=True)
 
     def _score(self, record: Record, transaction: Transaction) -> None:
         """Let the transaction count once: score, then learn."""
@@ -235,6 +251,9 @@ class Pipeline:
         self._clear()
         return cut
 
+
+DRAWN_MAX = 512
+"""Records that are parsed before the first of them is scored."""
 
 UNSCORED_MAX = 16
 """Transactions in one batch that cannot be scored: each costs putting the detector back."""
