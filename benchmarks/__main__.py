@@ -1,5 +1,6 @@
 """`make bench`: the performance promises, each variant in a process of its own."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,9 @@ def _run(name: str) -> Measured:
     """One variant once, in a fresh process: no variant warms another's caches."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "one", name],
+        # As the worker's child has it: neither side multiplies matrices, and idle threads of
+        # numpy's that wait for some would be counted.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         check=True,
         stdout=subprocess.PIPE,
         timeout=600,
