@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,9 +15,9 @@ from consumer.child import build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseTable, Unheld
-from consumer.lineage import KinesisLineage
+from consumer.lineage import Ancestry, KinesisLineage
 from consumer.pipeline import Pipeline
-from consumer.rebuild_replay import RebuildError
+from consumer.rebuild_rows import RebuildError
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.scorer import Scorer
 from consumer.services import aws_client
@@ -36,6 +37,8 @@ from sinks.sink import Stopped
 from sinks.standing import StandingError, StandingTransactions
 
 REBUILD_SECONDS_MAX = 14_400.0
+LISTED_SECONDS_MAX = 60.0
+"""How long Kinesis may take to list a shard."""
 TRIM_HORIZON = "TRIM_HORIZON"
 
 
@@ -56,6 +59,25 @@ class _Time(click.ParamType[Since]):
         except ValueError:
             self.fail(f"{value!r} is neither {TRIM_HORIZON} nor a time in ISO 8601", param, ctx)
         return Since(time=from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
+
+
+class _Listed:
+    """A Lineage that does not wait for ever for a shard that Kinesis has forgotten."""
+
+    def __init__(self, client: Any, stream: str, stop: threading.Event) -> None:
+        self._client = client
+        self._stream = stream
+        self._stop = stop
+
+    def of(self, shard_id: str) -> Ancestry:
+        """The ancestry of `shard_id`; RebuildError where Kinesis does not list it in time."""
+        deadline = Deadline(LISTED_SECONDS_MAX, self._stop)
+        try:
+            return KinesisLineage(self._client, self._stream, deadline).of(shard_id)
+        except Stopped as error:
+            if self._stop.is_set():
+                raise
+            raise RebuildError(f"its records are gone: {error}") from error
 
 
 class _Anyhow:
@@ -227,7 +249,7 @@ def _parts(
         row=table.row,
         lease=_Anyhow() if force else unheld,
         fence=fence,
-        lineage=KinesisLineage(kinesis, settings.stream, stop),
+        lineage=_Listed(kinesis, settings.stream, stop),
         records=ShardRecords(kinesis, settings.stream, stop),
         snapshot_store=snapshot_store,
         lake=store,

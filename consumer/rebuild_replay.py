@@ -8,7 +8,7 @@ import msgspec
 from consumer.hours import Hours, HoursState
 from consumer.lineage import HashRange
 from consumer.pipeline import Cut, Pipeline
-from consumer.rebuild_rows import ShardRows, Standing
+from consumer.rebuild_rows import RebuildError, ShardRows, Standing
 from consumer.rebuild_start import Start
 from consumer.reject_share import RejectShare
 from consumer.shard_records import ShardRecords, Since
@@ -23,10 +23,6 @@ PAGES_KEPT: Instant = DAY
 """Pages of so long before the watermark are told again; the ledger keeps back what went out."""
 LOST_ROWS_MAX = 200_000
 """Rows that lay nowhere any more and are made anew; with more of them it is another bucket."""
-
-
-class RebuildError(Exception):
-    """A shard's state cannot be made anew; nothing that counts was changed."""
 
 
 class Replayed(msgspec.Struct, frozen=True):

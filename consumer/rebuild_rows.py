@@ -27,6 +27,10 @@ _Group = tuple[str, int]
 """A staged part's key, and the row group in it."""
 
 
+class RebuildError(Exception):
+    """A shard's state cannot be made anew; nothing that counts was changed."""
+
+
 class Standing(Protocol):
     """Knows which transactions have a document."""
 
@@ -63,11 +67,18 @@ class ShardRows:
         self._known: OrderedDict[Instant, set[_Place]] = OrderedDict()
 
     def look(self) -> int:
-        """Find the staged row groups of every hour; the number of parts."""
-        keys = self._store.keys(f"{self._staging}{self._shard_id}/")
+        """Find the staged row groups of every hour; the number of parts that can be read.
+
+        A part that cannot be read is as good as gone: its rows are made anew.
+        """
         firsts: dict[_Group, tuple[int, int]] = {}
-        for key in keys:
-            part = self._opened(key)
+        readable = 0
+        for key in self._store.keys(f"{self._staging}{self._shard_id}/"):
+            try:
+                part = self._opened(key)
+            except pa.ArrowInvalid:
+                continue
+            readable += 1
             for group in range(part.num_row_groups):
                 table = part.read_row_group(group, columns=["occurred_at", *_PLACE])
                 hour = floor_hour(table["occurred_at"].cast(pa.int64())[0].as_py())
@@ -75,7 +86,7 @@ class ShardRows:
                 self._groups.setdefault(hour, []).append((key, group))
         for groups in self._groups.values():
             groups.sort(key=firsts.__getitem__)
-        return len(keys)
+        return readable
 
     def lacks(self, item: Scored) -> bool:
         """Whether there is no row of `item`, neither published nor staged."""
@@ -155,7 +166,13 @@ class ShardRows:
         folder = f"processed/date={start.date().isoformat()}/hour={start:%H}/{self._shard_id}-"
         found: set[_Place] = set()
         for key in self._store.keys(folder):
-            found.update(_places(self._opened(key).read(_PLACE)))
+            try:
+                found.update(_places(self._opened(key).read(_PLACE)))
+            except pa.ArrowInvalid as error:
+                raise RebuildError(
+                    f"{key} cannot be read, so nobody knows which rows are in it: bring it back "
+                    f"from the bucket's versions, or delete it ({error})"
+                ) from error
         return found
 
     def _opened(self, key: str) -> Any:

@@ -9,8 +9,8 @@ from consumer.lease import Lease
 from consumer.lease_table import LeaseRow
 from consumer.lineage import Lineage
 from consumer.pipeline import Pipeline
-from consumer.rebuild_replay import RebuildError, Replay, Replayed
-from consumer.rebuild_rows import ShardRows, Standing
+from consumer.rebuild_replay import Replay, Replayed
+from consumer.rebuild_rows import RebuildError, ShardRows, Standing
 from consumer.rebuild_start import Start, Starts
 from consumer.rotation import SLICES_MAX, Slices
 from consumer.shard_records import ShardRecords, Since

@@ -81,7 +81,6 @@ def lineage(kinesis: Kinesis, **more: Any) -> KinesisLineage:
             ),
         ),
         ("orphan", Ancestry(HashRange(0, 49), {"forgotten": None})),
-        ("unknown", Ancestry(HashRange())),
     ],
 )
 def test_every_page_of_the_list_is_read(name: str, expected: Ancestry) -> None:

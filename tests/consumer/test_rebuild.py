@@ -16,7 +16,7 @@ from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseRow
 from consumer.lineage import Ancestry, HashRange
 from consumer.pipeline import Pipeline
-from consumer.rebuild_replay import RebuildError
+from consumer.rebuild_rows import RebuildError
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.rotation import SLICES_MAX, Slices
 from consumer.scorer import Scorer
@@ -387,6 +387,25 @@ def test_staged_parts_that_are_gone_are_made_anew_from_the_stream(whole: World) 
         place.world.store.delete(key)
     made = place.run()
     assert made.lost_rows > 0
+    agrees(place, whole)
+
+
+def test_a_staged_part_that_is_torn_is_made_anew_and_a_published_file_is_not_guessed(
+    whole: World,
+) -> None:
+    place = Place()
+    committed(place)
+    for key in place.world.store.keys("snapshots/"):
+        place.world.store.delete(key)
+    staged = place.world.store.keys(f"staging/{SHARD}/")
+    spoil(place, staged[-1])
+    published = place.world.store.keys("processed/")[-1]
+    before = place.world.store.get(published)
+    spoil(place, published)
+    with pytest.raises(RebuildError, match=f"{published} cannot be read"):
+        place.run()
+    place.world.store.put(published, before)
+    assert place.run().lost_rows > 0
     agrees(place, whole)
 
 
