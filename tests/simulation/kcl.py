@@ -109,6 +109,7 @@ class Cluster:
         self.stream = stream
         self.settings = settings
         self.quiet = False
+        self.late = 0.05
         self.leases: dict[str, Lease] = {}
         self.daemons: list[Daemon] = []
         self.accepted: Callable[[Shard, At, At], None] = lambda *_: None
@@ -273,7 +274,7 @@ class Consumer:
     def _run(self) -> None:
         the, shard = self.daemon.cluster.kernel, self.lease.shard
         # Starting takes a while, and now and then a very long one.
-        late = not self.daemon.cluster.quiet and the.random.random() < 0.05
+        late = not self.daemon.cluster.quiet and the.random.random() < self.daemon.cluster.late
         the.wait(the.random.uniform(0.01, 40.0 if late else 0.7))
         self.child = start_child(self)
         sequence = "TRIM_HORIZON" if self.given == TRIM_HORIZON else str(self.given[0])

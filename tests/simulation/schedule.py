@@ -45,6 +45,8 @@ class Plan(msgspec.Struct):
     batch: int
     odds: Odds
     seconds: float
+    late: float
+    """How likely a child begins long after its lease was taken."""
     parquet: bool = False
 
 
@@ -85,6 +87,7 @@ def plan(seed: int, *, parquet: bool = False) -> Plan:
             freeze=odds(0.003),
         ),
         seconds=rng.choice((30.0, 120.0, 300.0)),
+        late=rng.choice((0.02, 0.05, 0.3)),
         parquet=parquet,
     )
 
@@ -153,6 +156,7 @@ class Schedule:
                 self.cluster = Cluster(
                     the, self.shared, self.stream, self.settings, self.plan.workers
                 )
+                self.cluster.late = self.plan.late
                 self.cluster.accepted = self._accepted
                 self.shared.may_publish = self._may_publish
                 the.spawn(self.cluster.root, self._produce)
@@ -170,9 +174,7 @@ class Schedule:
             kernel.use(None)
             if collecting:
                 gc.enable()
-        return Outcome(
-            self.plan.seed, broken, dict(self.shared.counts), the.seconds, the.steps
-        )
+        return Outcome(self.plan.seed, broken, dict(self.shared.counts), the.seconds, the.steps)
 
     def _services(self, _: Settings, stop: Event, __: Any) -> SimulatedServices:
         return SimulatedServices(self.shared, kernel.here(), stop, exact=self.exact)
@@ -351,7 +353,9 @@ def compare(schedule: Schedule) -> list[str]:
         wanted = {name: (one.transaction, one.position) for name, one in wanted.items()}
         rows = Counter({(*row[:4], None): count for row, count in rows.items()})
     broken += _differences("document", documents, wanted)
-    broken += _differences("row", rows, Counter(_row(one, schedule) for one in want.documents.values()))
+    broken += _differences(
+        "row", rows, Counter(_row(one, schedule) for one in want.documents.values())
+    )
     shared.counts["pages"] = len(want.pages)
     if schedule.exact:
         broken += _differences("page", _known(shared.pages), _known(want.pages))

@@ -296,8 +296,7 @@ def _holds(condition: str | None, item: dict[str, Any], given: dict[str, Any]) -
     if not item:
         return True
     return item["state"] == given[":claimed"] and (
-        item["owner"] == given[":owner"]
-        or int(item["claimed_at"]["N"]) < int(given[":old"]["N"])
+        item["owner"] == given[":owner"] or int(item["claimed_at"]["N"]) < int(given[":old"]["N"])
     )
 
 
@@ -341,7 +340,9 @@ class SimulatedServices:
     def __init__(self, shared: Shared, process: Process, stop: Event, *, exact: bool) -> None:
         the, waits = kernel(), {"wait_seconds_max": 5.0}
         index, store = Index(shared, stop, exact=exact), Store(shared, stop)
-        self.lake = ParquetSink(store, staging=f"staging/{APPLICATION}/", writer=process.name.replace("/", "-"))
+        self.lake = ParquetSink(
+            store, staging=f"staging/{APPLICATION}/", writer=process.name.replace("/", "-")
+        )
         dynamodb = Dynamo(shared)
         owner = process.name
         ledger = Ledger(dynamodb, TABLE, owner, clock=lambda: START * SECOND + the.now)

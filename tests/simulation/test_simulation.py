@@ -1,0 +1,61 @@
+"""Schedules of faults: nothing lost, nothing twice, and every score the same."""
+
+import pytest
+
+from tests.simulation.mutations import MUTATIONS, mutated
+from tests.simulation.schedule import Schedule, plan, run
+
+SCHEDULES = 150
+PARQUET_SCHEDULES = 6
+MUTANT_SCHEDULES_MAX = 400
+
+AGAIN = "python -m tests.simulation --seed {} --trace"
+
+
+@pytest.mark.parametrize("first", range(0, SCHEDULES, 25))
+def test_every_schedule_ends_as_the_uninterrupted_run(first: int) -> None:
+    for seed in range(first, first + 25):
+        outcome = run(seed)
+        assert outcome.broken == [], AGAIN.format(seed)
+
+
+@pytest.mark.parametrize("seed", range(PARQUET_SCHEDULES))
+def test_real_parquet_files_hold_every_row_once(seed: int) -> None:
+    outcome = run(seed, parquet=True)
+    assert outcome.broken == [], AGAIN.format(seed) + " --parquet"
+
+
+def test_a_seed_is_one_schedule_however_often_it_is_run() -> None:
+    traces: list[list[str]] = [[], []]
+    outcomes = [run(7, tracing=trace.append) for trace in traces]
+    assert outcomes[0] == outcomes[1]
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 100
+
+
+def test_schedules_hold_what_they_are_for() -> None:
+    counts: dict[str, int] = {}
+    for seed in range(40):
+        for name, count in Schedule(plan(seed)).run().counts.items():
+            counts[name] = counts.get(name, 0) + count
+    for name in (
+        "answers lost",
+        "crashes",
+        "daemon crashes",
+        "failures",
+        "freezes",
+        "leases taken",
+        "merges",
+        "pages",
+        "shutdowns",
+        "splits",
+        "splits inside a group",
+        "stalls",
+    ):
+        assert counts.get(name, 0) > 3, name
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_product_without_one_of_its_promises_is_caught(name: str) -> None:
+    with mutated(name):
+        assert any(run(seed).broken for seed in range(MUTANT_SCHEDULES_MAX))
