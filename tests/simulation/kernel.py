@@ -10,7 +10,7 @@ import queue
 import random
 from collections.abc import Callable
 from types import SimpleNamespace, TracebackType
-from typing import Any
+from typing import Any, Self
 
 from greenlet import getcurrent, greenlet
 
@@ -226,7 +226,7 @@ class Condition:
     def __init__(self) -> None:
         self._waiters = _Waiters()
 
-    def __enter__(self) -> "Condition":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -246,8 +246,7 @@ class Thread:
         self,
         target: Callable[..., None],
         args: tuple[Any, ...] = (),
-        name: str = "",
-        daemon: bool = False,  # noqa: FBT001, FBT002 -- threading's own
+        **_: Any,
     ) -> None:
         self._target, self._args = target, args
         self._ended = Event()
@@ -335,10 +334,10 @@ class _Future:
 class ThreadPoolExecutor:
     """concurrent.futures.ThreadPoolExecutor; every call has a thread at once."""
 
-    def __init__(self, max_workers: int, thread_name_prefix: str = "") -> None:
+    def __init__(self, _: int, **__: Any) -> None:
         self._futures: list[_Future] = []
 
-    def __enter__(self) -> "ThreadPoolExecutor":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -103,12 +103,16 @@ def _no_fence() -> Iterator[Any]:
 
 def _lease_not_asked() -> Iterator[Any]:
     """Who takes a shard does not look whether it is the lease's owner."""
-    yield mock.patch.object(DynamoLease, "require", lambda *_: None)
+    yield mock.patch.object(DynamoLease, "require")
+
+
+def _nothing(*_: Any) -> tuple[State, tuple[str, ...]]:
+    return State(), ()
 
 
 def _no_handover() -> Iterator[Any]:
     """A child shard begins with nothing."""
-    yield mock.patch.object(consumer.child, "take_over", lambda *_: (State(), ()))
+    yield mock.patch.object(consumer.child, "take_over", _nothing)
 
 
 def _no_pages_in_snapshot() -> Iterator[Any]:
@@ -122,7 +126,7 @@ def _no_pages_in_snapshot() -> Iterator[Any]:
 
 def _claims_everything() -> Iterator[Any]:
     """The ledger lets everybody send."""
-    yield mock.patch.object(Ledger, "claim", lambda *_: Claim.MINE)
+    yield mock.patch.object(Ledger, "claim", return_value=Claim.MINE)
 
 
 def _sweep_before_checkpoint() -> Iterator[Any]:

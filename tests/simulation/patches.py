@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import msgspec
+import tenacity.wait
 
 import anomaly.forest
 import consumer.checkpoint
@@ -17,7 +18,6 @@ import consumer.shard
 import consumer.snapshots
 import sinks.final_file
 import sinks.parquet
-import tenacity.wait
 from events.instant import HOUR
 from sinks.object_store import ObjectStore
 from sinks.rows import Rows

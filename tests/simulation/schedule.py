@@ -21,9 +21,9 @@ from events.page import Page
 from sinks.sns import SENT
 from tests.simulation import kernel
 from tests.simulation.kcl import SHARD_END, Cluster, Consumer
-from tests.simulation.kernel import SECOND, Event, Kernel, Process
+from tests.simulation.kernel import SECOND, Event, Kernel
 from tests.simulation.patches import Row, patched
-from tests.simulation.services import Document, Odds, Shared, SimulatedServices, Violation, letter
+from tests.simulation.services import Document, Odds, Shared, SimulatedServices, letter
 from tests.simulation.stream import Shard, Stream
 from tests.simulation.traffic import traffic
 
@@ -126,7 +126,6 @@ class Schedule:
         self,
         made: Plan,
         tracing: Callable[[str], None] | None = None,
-        mutation: Callable[[], Any] | None = None,
     ) -> None:
         self.plan = made
         self.kernel = Kernel(made.seed, tracing)
@@ -256,27 +255,24 @@ class Schedule:
 
     def _left(self) -> str:
         """What is still to be done; empty where there is nothing."""
-        cluster = self.cluster
-        assert cluster is not None
-        for name, shard in self.stream.shards.items():
-            lease = cluster.leases.get(name)
-            if lease is None:
-                return f"{name} has no lease"
-            if shard.closed:
-                if lease.checkpoint != SHARD_END:
-                    return f"{name} has not ended"
-                continue
-            if shard.records and lease.checkpoint != shard.records[-1].position.order:
-                return f"{name} stands at {lease.checkpoint}"
-            consumer = self._consumer_of(name)
-            if consumer is None or consumer.parts is None:
-                return f"nobody consumes {name}"
-            committer = consumer.parts.committer
-            if consumer.parts.has_open_hours() or committer._hours.state.to_publish:
-                return f"{name} has hours to publish"
-            if committer._outbox.waiting():
-                return f"{name} has pages to send"
-        return ""
+        return next(filter(None, map(self._left_of, self.stream.shards.values())), "")
+
+    def _left_of(self, shard: Shard) -> str:
+        assert self.cluster is not None
+        lease = self.cluster.leases.get(shard.name)
+        if lease is None:
+            return f"{shard.name} has no lease"
+        if shard.closed:
+            return "" if lease.checkpoint == SHARD_END else f"{shard.name} has not ended"
+        if shard.records and lease.checkpoint != shard.records[-1].position.order:
+            return f"{shard.name} stands at {lease.checkpoint}"
+        consumer = self._consumer_of(shard.name)
+        if consumer is None or consumer.parts is None:
+            return f"nobody consumes {shard.name}"
+        committer = consumer.parts.committer
+        if consumer.parts.has_open_hours() or committer._hours.state.to_publish:
+            return f"{shard.name} has hours to publish"
+        return f"{shard.name} has pages to send" if committer._outbox.waiting() else ""
 
     def _consumer_of(self, name: str) -> Consumer | None:
         assert self.cluster is not None
@@ -314,10 +310,8 @@ class Schedule:
     def _may_publish(self, key: str) -> bool:
         """P2: hours are published behind the checkpoint that covers them."""
         assert self.cluster is not None
-        shard, number, _ = key.removesuffix(".parquet").rsplit("/", 1)[1].rsplit("-", 4)[0:3]
-        del number
-        last = key.removesuffix(".parquet").rsplit("-", 2)[1]
-        return int(last) <= self.cluster.leases[shard].checkpoint[0]
+        *shard, _, _, last, _ = key.rsplit("/", 1)[1].split("-")
+        return int(last) <= self.cluster.leases["-".join(shard)].checkpoint[0]
 
 
 def expected(schedule: Schedule) -> Expected:
@@ -419,6 +413,3 @@ def run(
 ) -> Outcome:
     """Run the schedule of `seed`."""
     return Schedule(plan(seed, parquet=parquet), tracing).run()
-
-
-__all__ = ["Outcome", "Plan", "Process", "Schedule", "Violation", "plan", "run"]

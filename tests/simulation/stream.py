@@ -1,5 +1,6 @@
 """A stream in memory: shards with ranges of the hash-key space, splits and merges under traffic."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ class Stream:
         self.records: list[Record] = []
         self._sequence = 100
         starts = [0, *sorted(edges), HASH_KEY_LAST + 1]
-        for first, after in zip(starts, starts[1:], strict=False):
+        for first, after in pairwise(starts):
             self._add(HashRange(first, after - 1), ())
 
     def put(self, data: bytes, partition_key: str, arrived_at: int) -> Record:
