@@ -74,10 +74,9 @@ class ShardRows:
         firsts: dict[_Group, tuple[int, int]] = {}
         readable = 0
         for key in self._store.keys(f"{self._staging}{self._shard_id}/"):
-            try:
-                part = self._opened(key)
-            except pa.ArrowInvalid:
+            if not self._readable(key):
                 continue
+            part = self._opened(key)
             readable += 1
             for group in range(part.num_row_groups):
                 table = part.read_row_group(group, columns=["occurred_at", *_PLACE])
@@ -87,6 +86,24 @@ class ShardRows:
         for groups in self._groups.values():
             groups.sort(key=firsts.__getitem__)
         return readable
+
+    def first_lost(self, hours: HoursState) -> Position | None:
+        """Where the hours begin that lack a piece which they need; None where all can be read.
+
+        An hour whose final file is there needs none.
+        """
+        entries = [(entry.first, entry.pieces) for entry in hours.open.values()]
+        entries += [
+            (one.first, list(one.pieces))
+            for one in hours.to_publish
+            if one.shard_id == self._shard_id and one.key not in self._store.keys(one.key)
+        ]
+        good = {key: self._readable(key) for key in {key for _, ps in entries for key, _ in ps}}
+        lost = [first for first, pieces in entries if not all(good[key] for key, _ in pieces)]
+        if not lost:
+            return None
+        sequence, sub = min((_of_slug(first) for first in lost), key=_order)
+        return Position(self._shard_id, sequence, sub)
 
     def lacks(self, item: Scored) -> bool:
         """Whether there is no row of `item`, neither published nor staged."""
@@ -175,6 +192,13 @@ class ShardRows:
                 ) from error
         return found
 
+    def _readable(self, key: str) -> bool:
+        try:
+            self._opened(key)
+        except (KeyError, pa.ArrowInvalid):
+            return False
+        return True
+
     def _opened(self, key: str) -> Any:
         return pq.ParquetFile(io.BytesIO(self._store.get(key)))
 
@@ -188,6 +212,11 @@ def _order(place: _Place) -> tuple[int, int]:
     return int(place[0]), place[1]
 
 
+def _of_slug(slug: str) -> _Place:
+    sequence, _, sub = slug.partition("-")
+    return sequence, int(sub)
+
+
 def _add(
     hours: HoursState, hour: Instant, piece: tuple[str, int], places: Sequence[_Place]
 ) -> None:
@@ -199,7 +228,5 @@ def _add(
         opened = hour if mark is None else min(hour, mark)
         entry = hours.open[hour] = OpenHour(opened_at=opened, pieces=[], first=first, last=last)
     entry.pieces.append(piece)
-    entry.last = max(
-        entry.last, last, key=lambda slug: _order((slug.split("-")[0], int(slug.split("-")[1])))
-    )
+    entry.last = max(entry.last, last, key=lambda slug: _order(_of_slug(slug)))
     hours.staged[piece[0]] = hours.staged.get(piece[0], 0) + 1

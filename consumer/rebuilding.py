@@ -14,9 +14,10 @@ from consumer.rebuild_rows import RebuildError, ShardRows, Standing
 from consumer.rebuild_start import Start, Starts
 from consumer.rotation import SLICES_MAX, Slices
 from consumer.shard_records import ShardRecords, Since
-from consumer.snapshot import SnapshotError, State, merged
+from consumer.snapshot import Snapshot, SnapshotError, State, merged
 from consumer.snapshots import Snapshots
 from events.instant import Instant
+from events.position import Position
 from sinks.fence import Fence
 from sinks.object_store import ObjectStore
 
@@ -93,10 +94,14 @@ class Rebuild:
         snapshots = self._snapshots(shard_id)
         try:
             members = snapshots.members(shard_id, held, row.checkpoint)
-            self._pipeline(merged(members))
+            found = merged(members)
+            self._pipeline(found)
         except (SnapshotError, StateError) as error:
             return str(error).split(". Nothing was changed", maxsplit=1)[0]
-        return None
+        lost = self._rows(row).first_lost(found.hours)
+        if lost is None:
+            return None
+        return f"staged parts are gone or broken, of hours that begin at {lost.slug}"
 
     def run(
         self,
@@ -125,15 +130,21 @@ class Rebuild:
         held = places.fence.look(shard_id)
         left = self._starts(snapshots).left(shard_id, held, row.checkpoint)
         start, pipeline = self._start(snapshots, row, since)
-        rows = ShardRows(places.lake, places.staging, shard_id, row.position)
-        replay = Replay(shard_id, start, pipeline, row.position, left, rows, places.standing)
-        own = places.lineage.of(shard_id).own
-        forgotten = places.records.forgets_before(self._clock())
-        read = replay.run(places.records, own, since, forgotten, progress)
-        made = Made(shard_id, row.checkpoint, start.words, read, replay.lost_rows)
+        replay, read = self._replayed(row, start, pipeline, since, left, progress)
+        lost = self._rows(row).first_lost(left.written.hours if left else start.state.hours)
+        again: Replay | None = None
+        if lost is not None:
+            # For the rows alone: the state of the first replay is the better one.
+            earlier, pipeline = self._start(snapshots, row, since, lost)
+            again, _ = self._replayed(row, earlier, pipeline, since, None, progress)
+        rows = again or replay
+        made = Made(shard_id, row.checkpoint, start.words, read, rows.lost_rows)
         if dry_run:
             return made
-        state = replay.state(f"rebuilt-{held.epoch}")
+        name = f"rebuilt-{held.epoch}"
+        state = replay.state(name)
+        if again is not None:
+            state.hours = again.state(name).hours
         size = snapshots.write(row.checkpoint, state, Slices(0, SLICES_MAX), self._model_version)
         if self._row(shard_id).checkpoint != row.checkpoint:
             raise RebuildError(
@@ -144,17 +155,44 @@ class Rebuild:
             made,
             shops=len(state.shops),
             open_hours=len(state.hours.open),
-            staged_rows=replay.staged_rows,
+            staged_rows=rows.staged_rows,
             pages=len(state.pages),
             snapshot_bytes=size,
         )
 
+    def _replayed(
+        self,
+        row: LeaseRow,
+        start: Start,
+        pipeline: Pipeline,
+        since: Since | None,
+        left: Snapshot | None,
+        progress: Callable[[int], None],
+    ) -> tuple[Replay, Replayed]:
+        places, shard_id = self._places, row.shard_id
+        replay = Replay(
+            shard_id, start, pipeline, row.position, left, self._rows(row), places.standing
+        )
+        own = places.lineage.of(shard_id).own
+        forgotten = places.records.forgets_before(self._clock())
+        return replay, replay.run(places.records, own, since, forgotten, progress)
+
+    def _rows(self, row: LeaseRow) -> ShardRows:
+        return ShardRows(self._places.lake, self._places.staging, row.shard_id, row.position)
+
     def _start(
-        self, snapshots: Snapshots, row: LeaseRow, since: Since | None
+        self,
+        snapshots: Snapshots,
+        row: LeaseRow,
+        since: Since | None,
+        before: Position | None = None,
     ) -> tuple[Start, Pipeline]:
+        """What to begin from; with `before`, it lies before that position."""
         starts = self._starts(snapshots)
         if since is None:
             for start in starts.snapshots(row.shard_id, row.position):
+                if before and start.position and start.position.order >= before.order:
+                    continue
                 try:
                     return start, self._pipeline(start.state)
                 except StateError:

@@ -409,6 +409,30 @@ def test_a_staged_part_that_is_torn_is_made_anew_and_a_published_file_is_not_gue
     agrees(place, whole)
 
 
+@pytest.mark.parametrize("snapshot", ["good", "torn"])
+@pytest.mark.parametrize("part", ["gone", "torn"])
+def test_staged_parts_that_are_lost_under_a_snapshot_are_made_anew(
+    whole: World, snapshot: str, part: str
+) -> None:
+    place = Place()
+    committed(place)
+    key = place.world.store.keys(f"staging/{SHARD}/")[0]
+    if part == "gone":
+        place.world.store.delete(key)
+    else:
+        spoil(place, key)
+    if snapshot == "torn":
+        spoil(place, place.named())
+    why = place.rebuild().refused(SHARD)
+    assert why is not None
+    assert ("staged parts are gone or broken" in why) == (snapshot == "good")
+    made = place.run()
+    assert made.lost_rows > 0
+    assert "which is good" in made.start
+    assert place.rebuild().refused(SHARD) is None
+    agrees(place, whole)
+
+
 def test_what_a_sink_refused_gets_no_row(whole: World) -> None:
     place = Place()
     committed(place)
