@@ -1,8 +1,8 @@
 """Athena's SQL said in DuckDB's. Pure.
 
-sqlglot knows most of it; what it does not is mended here: rows of an array spread into columns,
-`format_datetime`, and functions over arrays. What neither knows reaches DuckDB as it stands, which
-says that it does not know it.
+sqlglot knows most of it; what it does not is mended here: rows of an array spread into columns.
+What neither knows reaches DuckDB as it stands, which says that it does not know it. One difference
+is left: whole numbers divided by each other give a fraction here, where Athena cuts it off.
 """
 
 import logging
@@ -16,6 +16,9 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings are for who
 
 READS = (exp.Select, exp.SetOperation, exp.Values, exp.Table)
 """What a statement may be: it reads. Everything that writes is another."""
+
+CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Command)
+"""What may stand nowhere in it."""
 
 
 class NotReadable(Exception):  # noqa: N818 -- says what it is
@@ -38,6 +41,8 @@ def to_duckdb(text: str) -> str:
     inner = tree.unnest() if isinstance(tree, exp.Subquery) else tree
     if not isinstance(inner, READS):
         raise NotReadable(f"history is only read: {tree.key.upper()} is not for here")
+    if changing := tree.find(*CHANGES):
+        raise NotReadable(f"history is only read: {changing.key.upper()} is not for here")
     for node in list(tree.find_all(exp.Join)):
         _spread(node)
     written: str = tree.sql(dialect="duckdb")

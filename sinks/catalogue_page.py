@@ -20,7 +20,8 @@ schema (`sinks/schema.py`) and the views (`sinks/catalogue_views.py`); a test ho
 - **Amounts** are exact decimals, in the row's `currency`. The views never add up two currencies, but for `processed_table`,
   which has a row for each and leaves adding to who asks.
 - **Freshness**: daily views stand on `transactions_now`, which has everything up to the last checkpoint.
-- **Types** are those of Athena's SQL.
+- **Types** are those of Athena's SQL. `tillwatch sql` speaks its dialect with one difference known: whole numbers divided by
+  each other give a fraction, where Athena cuts it off; `CAST` one of them and both say the same.
 - **Pages** are not in the lake: they lie in OpenSearch alone, so there is no view of them. What they are made of, every
   refund with its score and reasons, is in `refunds`.
 """
