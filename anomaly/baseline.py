@@ -42,6 +42,12 @@ DAILY_KEEPS = 0.985
 
 REFUND_UNIT = 100
 
+WEEKDAY_REFUNDS = 3.0
+"""Refunds that the other days count for, beside those of this day of the week."""
+
+WEEKDAY_KEEPS = 0.5 ** (1.0 / (24.0 * 5.0))
+"""Decay per hour of its day of the week: it halves in five weeks."""
+
 SHAPE_YOUNG, SHAPE_KNOWN = 1.5, 7.0
 """How well a shop's rate is known, in pseudo-observations: at first, and after many weeks.
 
@@ -54,10 +60,10 @@ LIFT_SALES = 8.0
 """Today's lift is sales seen over sales expected, in a memory of six hours; so many sales speak
 for an ordinary day."""
 
-CHAIN_LIFT_MAX = 4.0
+CHAIN_LIFT_MAX = 8.0
 CHAIN_LIFT_KEEPS = 0.92
 CHAIN_LIFT_REFUNDS = 8.0
-CHAIN_SURPLUS_MAX = 2.0
+CHAIN_TIMES_MAX, CHAIN_SURPLUS_MAX = 4.0, 3.0
 """The same for refunds of the whole key group, in a memory of half a day.
 
 One shop's hour adds at most so many refunds beyond what was expected of it: one shop is not the
@@ -117,6 +123,9 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             self._close(silent, 0, 0.0)
         if hour // 24 > state.opened // 24:
             state.opened = hour
+        kept = CHAIN_LIFT_KEEPS ** min(hour - state.hour, HOURS_KEPT)
+        state.chain_seen *= kept
+        state.chain_expected *= kept
         state.hour = hour
         self._expect(hour, self._ordinary(hour))
         state.hours += 1
@@ -175,7 +184,17 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         state, share = self.state, self.refund_share()
         place = (hour - state.opened) % 24
         refunds = state.daily_refunds[place] / REFUND_UNIT
-        return (refunds + HOURS_REFUNDS) / (state.daily_sales[place] + HOURS_REFUNDS / share)
+        share_then = (refunds + HOURS_REFUNDS) / (state.daily_sales[place] + HOURS_REFUNDS / share)
+        return share_then * self.weekday(hour)
+
+    def weekday(self, hour: int) -> float:
+        """How many more refunds that day of the week brings than its sales: what a closed day left.
+
+        Days are numbered from a Thursday.
+        """
+        state, day = self.state, hour // 24 % 7
+        seen, expected = state.weekday_refunds[day], state.weekday_expected[day]
+        return (seen + WEEKDAY_REFUNDS) / (expected + WEEKDAY_REFUNDS)
 
     def rate(self, hour: int) -> float:
         """Refunds expected in `hour`, given how today's sales and the chain's refunds go.
@@ -203,9 +222,14 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         return min(LIFT_MAX, sales)
 
     def chain_lift(self) -> float:
-        """How many times the usual the whole key group takes back lately; 1 or more."""
-        chain = self._chain
-        lift = (chain.lift_seen + CHAIN_LIFT_REFUNDS) / (chain.lift_expected + CHAIN_LIFT_REFUNDS)
+        """How many times the usual the other shops of the key group take back lately; 1 or more."""
+        chain, state = self._chain, self.state
+        kept = 1.0
+        if chain.hour > state.hour:
+            kept = CHAIN_LIFT_KEEPS ** min(chain.hour - state.hour, HOURS_KEPT)
+        seen = chain.lift_seen - state.chain_seen * kept
+        expected = chain.lift_expected - state.chain_expected * kept
+        lift = (max(seen, 0.0) + CHAIN_LIFT_REFUNDS) / (max(expected, 0.0) + CHAIN_LIFT_REFUNDS)
         if lift < 1.0:
             return 1.0
         return min(CHAIN_LIFT_MAX, lift)
@@ -239,6 +263,11 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             self._expect(hour, share * sales - ordinary)
             ordinary = share * sales
         state.unspent += ordinary * self.chain_lift()
+        day = hour // 24 % 7
+        seen, expected = state.weekday_refunds, state.weekday_expected
+        usual_then = ordinary * self.chain_lift() / self.weekday(hour)
+        seen[day] = seen[day] * WEEKDAY_KEEPS + refunds
+        expected[day] = expected[day] * WEEKDAY_KEEPS + usual_then
         state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
         state.lift_expected = state.lift_expected * LIFT_KEEPS + usual
         if sales or state.sales[slot]:
@@ -268,10 +297,12 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             chain.lift_expected *= kept
             chain.hour = hour
         chain.lift_expected += refunds
+        self.state.chain_expected += refunds
 
     def come(self) -> None:
         """Count a refund among the chain's, unless the shop's hour has had its part of them."""
         state = self.state
         state.came += 1
-        if state.came <= 2.0 * self._ordinary(state.hour) + CHAIN_SURPLUS_MAX:
+        if state.came <= CHAIN_TIMES_MAX * self._ordinary(state.hour) + CHAIN_SURPLUS_MAX:
             self._chain.lift_seen += 1.0
+            state.chain_seen += 1.0

@@ -10,18 +10,18 @@ import msgspec
 
 from events.instant import Instant
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
 """Hours of a week."""
 
-RECENT_MAX: Final = 64
+RECENT_MAX: Final = 48
 """Refunds of the last day that a shop remembers one by one."""
 
 CASHIERS_MAX: Final = 40
 CARDS_MAX: Final = 40
-CUSTOMERS_MAX: Final = 20
+CUSTOMERS_MAX: Final = 8
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
 TOP_MAX: Final = 16
@@ -74,6 +74,11 @@ class RateState(msgspec.Struct, array_like=True):
     unspent: float = 0.0
     """Refunds that were to be expected since the last hour with refunds."""
     sales: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
+    weekday_refunds: list[float] = msgspec.field(default_factory=lambda: [0.0] * 7)
+    weekday_expected: list[float] = msgspec.field(default_factory=lambda: [0.0] * 7)
+    chain_seen: float = 0.0
+    chain_expected: float = 0.0
+    """This shop's part of what the chain's lift is made of, at the open hour."""
     daily_sales: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
     daily_refunds: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
 
