@@ -175,6 +175,27 @@ class Detector:
         numbers = sorted({shop.state.group for shop in changed})
         return Changes(shops, {number: encode(self._groups[number].dump()) for number in numbers})
 
+    def put_back(self, shops: Mapping[str, bytes], groups: Mapping[int, bytes]) -> None:
+        """Forget everything observed since the last `take_changes`.
+
+        `shops` and `groups` are all encoded state as of then. Only what was touched is read from
+        it again.
+        """
+        touched, self._changed = self._changed, []
+        numbers = {shop.state.group for shop in touched}
+        for number in numbers:
+            data = groups.get(number)
+            kept = GroupState(FORMAT) if data is None else decode_group(data)
+            self._groups[number] = self._make_group(kept)
+        for shop in touched:
+            if shop.id in shops:
+                shop.state = decode_shop(shops[shop.id])
+            else:
+                del self._shops[shop.id]
+        for shop_id, shop in self._shops.items():
+            if shop.state.group in numbers:  # it held on to the group as it was
+                self._shops[shop_id] = Shop(shop_id, shop.state, self._groups[shop.state.group])
+
     def _make_group(self, state: GroupState) -> Group:
         config = self._config
         return Group(state, config.pages_per_shop_week, config.seed, frozenset(config.without))

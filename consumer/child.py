@@ -85,8 +85,9 @@ class Assembly:
             services.pager.send,
             self._stop,
             state.pages,
-            count_retry=self._telemetry.count_retry,
+            count_retry=self._telemetry.count_aside,
         )
+        self._telemetry.watch_pages(self._outbox.count)
         committer = Committer(
             services.sinks,
             services.dead_letters,

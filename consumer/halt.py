@@ -1,7 +1,8 @@
 """A shard that must not go on stands still and says so, while its worker's other shards go on.
 
 Some errors come again whenever the shard is taken up again, until a person has looked: a snapshot
-that cannot be used, too large a share of rejects. To end the process over them would end the daemon
+that cannot be used, staged parts that are gone, too large a share of rejects, a service that
+refuses everything. To end the process over them would end the daemon
 with all its shards, again and again, until the worker gives up, or move the trouble to the next
 worker. So the process stays, does nothing, and beats as halted; its action is never reported as
 done, so the daemon waits, and no checkpoint moves. After `HALTED_SECONDS` it ends after all, and is
@@ -16,12 +17,14 @@ from anomaly.state import StateError
 from consumer.reject_share import TooManyRejected
 from consumer.snapshot import SnapshotError
 from consumer.telemetry import HALTED, Telemetry
+from sinks.opensearch import EverythingRefused
+from sinks.parquet import PiecesLost
 
 _log = logging.getLogger("tillwatch.halt")
 HALTED_SECONDS = 300.0
 """Longer than a daemon has to run for its start to count as a good one."""
 _POLL_SECONDS = 0.5
-_HALTING = (SnapshotError, StateError, TooManyRejected)
+_HALTING = (SnapshotError, StateError, TooManyRejected, PiecesLost, EverythingRefused)
 
 
 def halt(

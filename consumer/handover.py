@@ -76,7 +76,8 @@ def _take_duties(state: State, final: State) -> None:
         hours.watermark = before.watermark
     hours.to_publish += before.to_publish
     hours.staged |= before.staged
-    state.pages += final.pages
+    # After a split and a merge both parents may have the same to tell.
+    state.pages += [page for page in final.pages if page not in state.pages]
 
 
 def _shuffled(one: list[bytes], other: list[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from sinks.aws_errors import passes
-from sinks.retry import WAIT_SECONDS_MAX, Retry
+from sinks.retry import WAIT_SECONDS_MAX, Retry, Transient, is_transient
 
 HASH_KEY_LAST = 2**128 - 1
 
@@ -61,18 +61,26 @@ class KinesisLineage:
         self._client = client
         self._stream = stream
         self._retry = Retry(
-            "kinesis", stop, passes=passes, count=count_retry, wait_seconds_max=wait_seconds_max
+            "kinesis", stop, passes=_passes, count=count_retry, wait_seconds_max=wait_seconds_max
         )
 
     def of(self, shard_id: str) -> Ancestry:
-        """The ancestry of `shard_id`; a shard that Kinesis forgot has all of the range alone."""
-        listed = self._listed()
-        shard = listed.get(shard_id)
-        if shard is None:
-            return Ancestry(HashRange())
+        """The ancestry of `shard_id`; waits for a shard that Kinesis does not list yet.
+
+        ListShards may lag behind what told KCL of the shard; to begin without its parents' state
+        would forget their shops.
+        """
+        listed = self._retry.call(partial(self._listed_with, shard_id))
+        shard = listed[shard_id]
         names = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
         parents = {name: _range(listed[name]) if name in listed else None for name in names if name}
         return Ancestry(_range(shard), parents)
+
+    def _listed_with(self, shard_id: str) -> dict[str, dict[str, Any]]:
+        listed = self._listed()
+        if shard_id not in listed:
+            raise Transient(f"{self._stream} does not list {shard_id} yet")
+        return listed
 
     def _listed(self) -> dict[str, dict[str, Any]]:
         listed: dict[str, dict[str, Any]] = {}
@@ -88,3 +96,7 @@ class KinesisLineage:
 def _range(shard: dict[str, Any]) -> HashRange:
     found = shard["HashKeyRange"]
     return HashRange(int(found["StartingHashKey"]), int(found["EndingHashKey"]))
+
+
+def _passes(error: BaseException) -> bool:
+    return is_transient(error) or passes(error)

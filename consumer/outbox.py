@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from events.page import Page
 from sinks.sink import Stopped
@@ -15,6 +16,8 @@ PAGES_WAITING_MAX = 10_000
 WAIT_SECONDS_FIRST = 0.25
 WAIT_SECONDS_MAX = 30.0
 END_SECONDS_MAX = 10.0
+FAILURES_MAX = 3
+"""Pages that fail one after the other before a round of sending ends."""
 
 Send = Callable[[Page], bool]
 """Tries once: True where the page went out, False where another process is at it; or raises."""
@@ -46,6 +49,7 @@ class Outbox:
         self._pages_waiting_max = pages_waiting_max
         self._wait_seconds_max = wait_seconds_max
         self._count_retry = count_retry
+        self._begin = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -81,38 +85,60 @@ class Outbox:
         with self._changed:
             return list(self._waiting)
 
+    def count(self) -> int:
+        """How many pages are waiting."""
+        return len(self._waiting)
+
     def flush(self) -> bool:
         """Try every waiting page once, in order; True where none is left.
 
-        A page's later revisions wait for its earlier ones.
+        A page's later revisions wait for its earlier ones. After `FAILURES_MAX` failures in a row
+        the round ends, for it is the topic that does not answer; the next one begins behind them,
+        so that pages that can never be sent do not stand before those that can.
         """
-        held: set[str] = set()
-        for page in self.waiting():
+        waiting = self.waiting()
+        begin = self._begin % len(waiting) if waiting else 0
+        held: set[str] = {page.page_id for page in waiting[:begin]}
+        failures: list[Exception] = []
+        for index in [*range(begin, len(waiting)), *range(begin)]:
+            if index == 0:
+                held = set()
             if self._stop.is_set():
                 return False
+            page = waiting[index]
             if page.page_id in held:
                 continue
-            if self._try(page):
-                with self._changed:
-                    self._waiting.remove(page)
-                    self._changed.notify_all()
+            error = self._try(page)
+            if error is None:
+                failures.clear()
             else:
                 held.add(page.page_id)
-        return not self.waiting()
+                if isinstance(error, Exception):
+                    failures.append(error)
+            if len(failures) == FAILURES_MAX:
+                self._begin = index + 1
+                break
+        if failures:
+            _log.warning(
+                "%d pages wait for their topic: %s",
+                self.count(),
+                failures[-1],
+                extra={"service": "sns", "pages_waiting": self.count()},
+            )
+        return not self.count()
 
-    def _try(self, page: Page) -> bool:
+    def _try(self, page: Page) -> Exception | Literal["held"] | None:
+        """Send `page` and take it off; what kept it from going out."""
         try:
-            return self._send(page)
+            if not self._send(page):
+                return "held"
         except Exception as error:  # noqa: BLE001 -- a topic that is gone must not stop the shard
             self._count_retry("sns")
-            _log.warning(
-                "page %s not sent yet, revision %d: %s",
-                page.page_id,
-                page.revision,
-                error,
-                extra={"service": "sns", "page_id": page.page_id},
-            )
-            return False
+            return error
+        with self._changed:
+            self._waiting.remove(page)
+            self._changed.notify_all()
+        return None
 
     def _run(self) -> None:
         attempt = 0

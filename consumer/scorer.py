@@ -30,18 +30,14 @@ class Scorer:
         shops: Mapping[str, bytes] | None = None,
         groups: Mapping[int, bytes] | None = None,
     ) -> None:
-        self._config = config
         # The bytes are those that the committer keeps too: only the tables are there twice.
         self._shops = dict(shops or {})
         self._groups = dict(groups or {})
         self._changed = Changes({}, {})
         self.model_version = config.model_version()
-        self._make()
-
-    def _make(self) -> None:
-        self._detector = Detector(self._config, self._shops, self._groups)
+        self._detector = Detector(config, self._shops, self._groups)
         self.observe: Callable[[Transaction], Observation | None] = self._detector.observe
-        """The detector's own; another one after every `put_back`."""
+        """The detector's own."""
 
     def put_back(self, learnt: Iterable[Transaction]) -> None:
         """Go back to the state behind `learnt`.
@@ -49,7 +45,7 @@ class Scorer:
         That is all that was observed without fail since the last `put_back` or `take_changes`, in
         order.
         """
-        self._make()
+        self._detector.put_back(self._shops, self._groups)
         for transaction in learnt:
             self.observe(transaction)
         # So that the next time what lies before needs not be shown again.

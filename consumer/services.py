@@ -78,10 +78,11 @@ class Services:
         writer = str(uuid4())
         self.lake = ParquetSink(store, staging=f"staging/{settings.application}/", writer=writer)
         dynamodb = client("dynamodb")
+        # Clients of their own: what the outbox hears from AWS is no progress of a commit.
         self.pager = Pager(
-            client("sns"),
+            aws_client(settings, "sns"),
             settings.topic_arn,
-            Ledger(dynamodb, settings.ledger_table, writer),
+            Ledger(aws_client(settings, "dynamodb"), settings.ledger_table, writer),
         )
         self.fence = DynamoFence(
             dynamodb, settings.ledger_table, settings.application, stop, count_retry=count

@@ -108,10 +108,16 @@ class Snapshots:
         """The state at the end of another shard; None for one that nobody ever took.
 
         Raises:
-            SnapshotError: the shard has not ended, or its snapshot cannot be used.
+            SnapshotError: the shard has not ended, its row is gone, or its snapshot cannot be used.
         """
         held = self._fence.look(shard_id)
         if held == Held():
+            if self._store.keys(f"snapshots/{self._application}/{shard_id}/"):
+                raise unusable(
+                    f"of {shard_id} at {SHARD_END}",
+                    "the shard has no row in the ledger's table, though it has snapshots: the "
+                    "table was emptied or made anew",
+                )
             return None
         return merged(self.members(shard_id, held, SHARD_END))
 

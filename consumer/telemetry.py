@@ -134,6 +134,7 @@ class Telemetry:
         self._checkpoint_at: float | None = None
         self._waiting: tuple[str | None, float] = (None, now)
         self._last: Commit | None = None
+        self._pages_waiting: Callable[[], int] | None = None
         self._ended: str | None = None
         self._totals = Totals()
         self._rejections: Counter[str] = Counter()
@@ -241,6 +242,15 @@ class Telemetry:
             self._waiting = (_count(self._retries, service, 1), self._clock())
         self.progress()
 
+    def count_aside(self, service: str) -> None:
+        """As `count_retry`, where the commit does not wait for it: it is no progress of one."""
+        with self._lock:
+            _count(self._retries, service, 1)
+
+    def watch_pages(self, waiting: Callable[[], int]) -> None:
+        """Where to ask how many pages wait for their topic: they go out between commits."""
+        self._pages_waiting = waiting
+
     def waiting(self, service: str | None) -> None:
         """Which service the shard waits for; None when it does not.
 
@@ -278,10 +288,15 @@ class Telemetry:
                 lag_age=now - lag_at,
                 waiting_for=waiting_for if now - waiting_at < WAITING_SECONDS else None,
                 resident_bytes=_resident_bytes(),
-                last=self._last,
+                last=self._last_now(),
                 totals=totals,
                 ended=self._ended,
             )
+
+    def _last_now(self) -> Commit | None:
+        if self._last is None or self._pages_waiting is None:
+            return self._last
+        return msgspec.structs.replace(self._last, pages_waiting=self._pages_waiting())
 
     def send(self) -> None:
         """Send a report now; drops it rather than wait."""

@@ -56,7 +56,7 @@ class ClosedHour(msgspec.Struct, frozen=True):
 
 
 class PiecesLost(Exception):  # noqa: N818 -- says what happened
-    """Staged pieces of an hour are gone, and its final file was never written."""
+    """Staged pieces of an hour are gone or broken, and its final file was never written."""
 
 
 class ParquetSink:
@@ -160,6 +160,8 @@ class ParquetSink:
 
     def _merged(self, hour: ClosedHour, parts: _Parts) -> bytes | None:
         """The bytes of the final file, or None where they stand in the store already."""
+        import pyarrow as pa
+
         from sinks.final_file import merged
 
         try:
@@ -168,6 +170,8 @@ class ParquetSink:
             if hour.key in self._store.keys(hour.key):
                 return None
             raise PiecesLost(f"{error.args[0]} is gone, and {hour.key} was not written") from error
+        except pa.ArrowInvalid as error:
+            raise PiecesLost(f"a staged part of {hour.key} cannot be read: {error}") from error
 
 
 def _give_back_memory() -> None:

@@ -31,6 +31,8 @@ class Pager:
         self._topic_arn = topic_arn
         self._ledger = ledger
         self._links = dict(links or {})
+        self._published: set[tuple[str, int]] = set()
+        """What SNS has taken and the ledger does not know yet: to be marked, not sent again."""
 
     def send(self, page: Page) -> bool:
         """Try once to send `page`; False where another process is at it, so that one must wait.
@@ -40,11 +42,16 @@ class Pager:
         """
         if page.status not in SENT:
             return True
-        claim = self._ledger.claim(page.page_id, page.revision)
-        if claim is Claim.MINE:
+        sending = (page.page_id, page.revision)
+        if sending not in self._published:
+            claim = self._ledger.claim(page.page_id, page.revision)
+            if claim is not Claim.MINE:
+                return claim is Claim.SENT
             self._client.publish(TopicArn=self._topic_arn, **publication(page, self._links))
-            self._ledger.mark_sent(page.page_id, page.revision)
-        return claim is not Claim.HELD
+            self._published.add(sending)
+        self._ledger.mark_sent(page.page_id, page.revision)
+        self._published.discard(sending)
+        return True
 
 
 def publication(page: Page, links: Mapping[str, str]) -> dict[str, Any]:

@@ -21,9 +21,9 @@ class Holding(msgspec.Struct, frozen=True):
 
 @pytest.fixture
 def holding(aws: AwsEndpoint) -> Holding:
-    """Fresh stream, tables, bucket, topic and queues; shards 0 and 3 are held by `WORKER`."""
-    made = provision(aws, name=f"held-{uuid.uuid4()}", shards=1)
-    for shard in ("shardId-0", "shardId-3"):
+    """Fresh stream, tables, bucket, topic and queues; `WORKER` holds every shard."""
+    made = provision(aws, name=f"held-{uuid.uuid4()}", shards=4)
+    for shard in ("shardId-0", *made.shards):
         aws.client("dynamodb").put_item(
             TableName=made.application,
             Item={"leaseKey": {"S": shard}, "leaseOwner": {"S": WORKER}},

@@ -133,7 +133,7 @@ def test_restored_it_goes_on_as_if_it_had_never_stopped(tmp_path: Path, holding:
 def test_without_a_checkpoint_it_begins_with_nothing(tmp_path: Path, holding: Holding) -> None:
     chosen = settings(tmp_path, holding)
     made, _ = assembly(chosen)
-    parts = made.build(SHARD, None)
+    parts = made.build(holding.made.shards[0], None)
     parts.pipeline.take(iter(as_records(DATA)))
     assert parts.pipeline.cut().batch == batch_of(chosen, DATA)
     made.end()
@@ -165,7 +165,7 @@ def test_every_line_behind_a_commit_says_shard_and_position(
 ) -> None:
     made, logs = assembly(settings(tmp_path, holding))
     with caplog.at_level(logging.INFO, "tillwatch.child"):
-        made.build(SHARD, None)
+        made.build(holding.made.shards[0], None)
         made.committed(
             Commit(
                 position="9-0",
@@ -180,7 +180,7 @@ def test_every_line_behind_a_commit_says_shard_and_position(
     taken, committed = (json.loads(logs.format(record)) for record in caplog.records)
     assert (taken["message"], taken["shops"], taken["open_hours"]) == ("shard taken", 0, 0)
     assert committed["message"] == "committed"
-    assert (committed["shard_id"], committed["position"]) == (SHARD, "9-0")
+    assert (committed["shard_id"], committed["position"]) == (holding.made.shards[0], "9-0")
     assert (committed["records"], committed["transactions"]) == (7, 5)
     assert committed["rejections"] == {"parse/not_json": 2}
     assert (committed["snapshot_bytes"], committed["hours_published"]) == (1_234, 1)

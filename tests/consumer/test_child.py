@@ -27,6 +27,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE_SECONDS = 120
+SHARD, FOURTH = "shardId-000000000000", "shardId-000000000003"
 CLOSED = "http://127.0.0.1:9"
 """Nobody answers at the discard port; a shard without records asks nobody."""
 
@@ -126,7 +127,7 @@ def test_a_shard_without_records_is_taken_ticked_and_given_back(
 ) -> None:
     with child(environment(tmp_path, holding)) as process:
         for action, fields in (
-            ("initialize", {"shardId": "shardId-0", "sequenceNumber": "TRIM_HORIZON"}),
+            ("initialize", {"shardId": SHARD, "sequenceNumber": "TRIM_HORIZON"}),
             ("processRecords", {"records": [], "millisBehindLatest": 0}),
             ("shutdownRequested", {}),
         ):
@@ -137,14 +138,18 @@ def test_a_shard_without_records_is_taken_ticked_and_given_back(
     assert out == b""
     taken = log_lines(err)[0]
     assert taken["message"] == "shard taken"
-    assert (taken["level"], taken["shard_id"], taken["shops"]) == ("INFO", "shardId-0", 0)
+    assert (taken["level"], taken["shard_id"], taken["shops"]) == (
+        "INFO",
+        SHARD,
+        0,
+    )
 
 
 def test_what_is_printed_by_mistake_does_not_reach_the_protocol(
     tmp_path: Path, holding: Holding
 ) -> None:
     with child(environment(tmp_path, holding), "-c", PRINTING) as process:
-        process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
+        process.send("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON")
         assert process.answer() == {"action": "status", "responseFor": "initialize"}
         process.send("shutdownRequested")
         assert process.answer() == {"action": "status", "responseFor": "shutdownRequested"}
@@ -173,12 +178,17 @@ def test_a_checkpoint_whose_snapshot_is_not_there_is_refused(
     tmp_path: Path, holding: Holding
 ) -> None:
     with child(environment(tmp_path, holding)) as process:
-        process.send("initialize", shardId="shardId-0", sequenceNumber="49590", subSequenceNumber=2)
+        process.send(
+            "initialize",
+            shardId=SHARD,
+            sequenceNumber="49590",
+            subSequenceNumber=2,
+        )
         assert process.answer() is None
         _, err = process.end()
     assert process.process.returncode == 1
     said = log_lines(err)[-1]
-    assert "the snapshot of shardId-0 at 49590-2 cannot be used" in said["exception"]
+    assert f"the snapshot of {SHARD} at 49590-2 cannot be used" in said["exception"]
     assert "docs/operations.md" in said["exception"]
 
 
@@ -193,9 +203,12 @@ def test_a_snapshot_of_a_later_version_is_refused_by_name(
         holding.made.application,
         threading.Event(),
     )
-    fence.note("shardId-0", Held(fence.advance("shardId-0").epoch, {"7-0": "snapshots/7"}))
+    fence.note(
+        SHARD,
+        Held(fence.advance(SHARD).epoch, {"7-0": "snapshots/7"}),
+    )
     with child(environment(tmp_path, holding)) as process:
-        process.send("initialize", shardId="shardId-0", sequenceNumber="7", subSequenceNumber=0)
+        process.send("initialize", shardId=SHARD, sequenceNumber="7", subSequenceNumber=0)
         assert process.answer() is None
         _, err = process.end()
     assert f"format version {FORMAT_VERSION + 1}" in log_lines(err)[-1]["exception"]
@@ -204,7 +217,10 @@ def test_a_snapshot_of_a_later_version_is_refused_by_name(
 def test_a_shard_that_another_worker_holds_is_left_alone(tmp_path: Path, holding: Holding) -> None:
     with child(environment(tmp_path, holding, **{WORKER_VARIABLE: "a zombie"})) as process:
         for action, fields in (
-            ("initialize", {"shardId": "shardId-0", "sequenceNumber": "7", "subSequenceNumber": 0}),
+            (
+                "initialize",
+                {"shardId": SHARD, "sequenceNumber": "7", "subSequenceNumber": 0},
+            ),
             ("processRecords", {"records": [record(8)], "millisBehindLatest": 0}),
             ("leaseLost", {}),
         ):
@@ -219,7 +235,7 @@ def test_a_shard_that_another_worker_holds_is_left_alone(tmp_path: Path, holding
 
 def test_a_child_that_nobody_named_says_what_to_do(tmp_path: Path, holding: Holding) -> None:
     with child(environment(tmp_path, holding, **{WORKER_VARIABLE: ""})) as process:
-        process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
+        process.send("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON")
         assert process.answer() is None
         _, err = process.end()
     assert "start the worker with `tillwatch run`" in log_lines(err)[-1]["exception"]
@@ -233,12 +249,12 @@ def test_a_supervised_child_logs_to_its_supervisors_socket(
         receiver.bind(path)
         receiver.settimeout(DEADLINE_SECONDS)
         with child(environment(tmp_path, holding, **{SOCKET_VARIABLE: path})) as process:
-            process.send("initialize", shardId="shardId-3", sequenceNumber="TRIM_HORIZON")
+            process.send("initialize", shardId=FOURTH, sequenceNumber="TRIM_HORIZON")
             assert process.answer() == {"action": "status", "responseFor": "initialize"}
             line = json.loads(receiver.recv(LINE_BYTES_MAX))
             out, err = process.end()
     assert (out, err) == (b"", b"")
-    assert (line["shard_id"], line["pid"]) == ("shardId-3", process.process.pid)
+    assert (line["shard_id"], line["pid"]) == (FOURTH, process.process.pid)
 
 
 def record(number: int) -> dict[str, Any]:
@@ -256,7 +272,7 @@ def test_while_no_service_answers_it_waits_and_reports_nothing_done(
     tmp_path: Path, holding: Holding
 ) -> None:
     with child(environment(tmp_path, holding, TILLWATCH_BATCH_RECORDS_MAX="1")) as process:
-        process.send("initialize", shardId="shardId-0", sequenceNumber="TRIM_HORIZON")
+        process.send("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON")
         assert process.answer() == {"action": "status", "responseFor": "initialize"}
         process.send("processRecords", records=[record(1), record(2)], millisBehindLatest=0)
         assert process.process.stderr is not None

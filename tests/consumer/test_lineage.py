@@ -89,6 +89,22 @@ def test_every_page_of_the_list_is_read(name: str, expected: Ancestry) -> None:
     assert kinesis.questions == [{"StreamName": "tills"}, {"NextToken": "2"}, {"NextToken": "4"}]
 
 
+def test_a_shard_that_is_not_listed_yet_is_waited_for() -> None:
+    stopped, counted = threading.Event(), []
+
+    def count(service: str) -> None:
+        counted.append(service)
+        if len(counted) == 3:
+            stopped.set()
+
+    waiting = KinesisLineage(
+        Kinesis(SHARDS), "tills", stopped, count_retry=count, wait_seconds_max=0.001
+    )
+    with pytest.raises(Stopped, match="does not list unknown yet"):
+        waiting.of("unknown")
+    assert counted == ["kinesis"] * 3
+
+
 def test_throttling_is_waited_out_and_counted() -> None:
     counted: list[str] = []
     kinesis = Kinesis(SHARDS, "LimitExceededException", "LimitExceededException")

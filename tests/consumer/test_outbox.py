@@ -6,7 +6,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from consumer.outbox import Outbox
+from consumer.outbox import FAILURES_MAX, Outbox
 from events.page import Page
 from sinks.sink import Stopped
 from tests.sinks.made import page
@@ -115,3 +115,24 @@ def test_too_many_that_wait_are_backpressure_and_end_with_the_shard() -> None:
         outbox.add(pages(("e", 0)))
     assert not outbox.flush(), "a shard that is given up sends no more"
     assert topic.sent == [("a", 0), ("b", 0)]
+
+
+def test_a_topic_that_fails_ends_the_round_and_the_next_begins_behind() -> None:
+    topic, bad = Topic(), {f"bad-{number}" for number in range(FAILURES_MAX)}
+
+    def send(one: Page) -> bool:
+        if one.page_id in bad:
+            topic.tries += 1
+            raise ConnectionError("never")
+        return topic.send(one)
+
+    names = [(name, 0) for name in sorted(bad)] + [("a", 0), ("a", 1), ("b", 0)]
+    outbox = Outbox(send, threading.Event(), pages(*names))
+    assert not outbox.flush()
+    assert topic.tries == FAILURES_MAX
+    assert topic.sent == []
+    assert not outbox.flush()
+    assert topic.sent == [("a", 0), ("a", 1), ("b", 0)]
+    bad.clear()
+    assert outbox.flush()
+    assert outbox.count() == 0

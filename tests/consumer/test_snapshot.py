@@ -275,6 +275,14 @@ def test_the_end_of_a_shard_is_found_by_its_children() -> None:
     assert place.untaken(shard="shardId-1").final(SHARD) == state(1)
 
 
+def test_an_emptied_table_is_not_taken_for_a_shard_that_nobody_took() -> None:
+    place = Place()
+    place.worker().write(SHARD_END, state(1), WHOLE, "model-1")
+    place.fence = MemoryFence()
+    with pytest.raises(SnapshotError, match="the table was emptied or made anew"):
+        place.untaken(shard="shardId-1").final(SHARD)
+
+
 # -- what is restored -----------------------------------------------------------------------------
 
 

@@ -135,6 +135,27 @@ def test_a_topic_that_fails_is_heard_of_and_the_same_worker_tries_again_at_once(
         assert len(world.received()) == 1
 
 
+def test_a_page_that_went_out_and_could_not_be_noted_is_noted_later_and_not_sent_again() -> None:
+    with mock_aws():
+        world = World()
+        pager = world.pager()
+        mark, failures = pager._ledger.mark_sent, [1, 1, 1]
+
+        def throttled(page_id: str, revision: int) -> None:
+            if failures:
+                failures.pop()
+                raise EndpointConnectionError(endpoint_url="the ledger")
+            mark(page_id, revision)
+
+        pager._ledger.mark_sent = throttled  # type: ignore[method-assign]  # a fault
+        for _ in range(3):
+            with pytest.raises(EndpointConnectionError):
+                pager.send(page())
+        assert pager.send(page())
+        assert world.pager(owner="worker-2").send(page())
+        assert len(world.received()) == 1
+
+
 def test_a_publication_has_a_form_for_each_kind_of_reader() -> None:
     request = publication(page(), LINKS)
     message = json.loads(request["Message"])
