@@ -21,7 +21,7 @@ import sinks.parquet
 from events.instant import HOUR
 from sinks.object_store import ObjectStore
 from sinks.rows import Rows
-from tests.simulation import kernel
+from tests.simulation import threads
 
 Row = tuple[str, str, str, str, float | None]
 """Transaction, shop, shard, position, score."""
@@ -46,16 +46,16 @@ SMALL_DETECTOR: list[tuple[Any, str, Any]] = [
 ]
 
 THREADS: list[tuple[Any, str, Any]] = [
-    (consumer.committing, "threading", kernel.threading),
-    (consumer.committing, "queue", kernel.queues),
-    (consumer.outbox, "threading", kernel.threading),
-    (consumer.outbox, "random", kernel.Random),
-    (consumer.shard, "random", kernel.Random),
-    (consumer.checkpoint, "ThreadPoolExecutor", kernel.ThreadPoolExecutor),
-    (consumer.checkpoint, "as_completed", kernel.as_completed),
-    (consumer.snapshots, "ThreadPoolExecutor", kernel.ThreadPoolExecutor),
-    (sinks.parquet, "ThreadPoolExecutor", kernel.ThreadPoolExecutor),
-    (tenacity.wait, "random", kernel.Random),
+    (consumer.committing, "threading", threads.threading),
+    (consumer.committing, "queue", threads.queues),
+    (consumer.outbox, "threading", threads.threading),
+    (consumer.outbox, "random", threads.Random),
+    (consumer.shard, "random", threads.Random),
+    (consumer.checkpoint, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
+    (consumer.checkpoint, "as_completed", threads.as_completed),
+    (consumer.snapshots, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
+    (sinks.parquet, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
+    (tenacity.wait, "random", threads.Random),
     (consumer.child, "Garbage", NoGarbage),
 ]
 

@@ -1,53 +1,28 @@
 """One schedule: what its seed makes happen, and whether the promises held."""
 
 import gc
-import io
 import random
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 
-from anomaly.detector import DetectorConfig
-from consumer.child import build_pipeline
-from consumer.duplicates import Duplicates
 from consumer.handover import group_range
-from consumer.pipeline import batches
-from consumer.scorer import Scorer
 from consumer.settings import Settings
-from events.page import Page
-from sinks.sns import SENT
 from tests.simulation import kernel
+from tests.simulation.compare import compare
 from tests.simulation.kcl import SHARD_END, Cluster, Consumer
-from tests.simulation.kernel import SECOND, Event, Kernel
-from tests.simulation.patches import Row, patched
-from tests.simulation.services import Document, Odds, Shared, SimulatedServices, letter
+from tests.simulation.kernel import SECOND, Kernel
+from tests.simulation.patches import patched
+from tests.simulation.plan import Plan, plan, settings_of
+from tests.simulation.services import SimulatedServices
+from tests.simulation.shared import Shared
 from tests.simulation.stream import Shard, Stream
+from tests.simulation.threads import Event
 from tests.simulation.traffic import traffic
 
 SETTLE_SECONDS_MAX = 3_000.0
 """Behind the last fault everything has to be done within so much simulated time."""
-
-
-class Plan(msgspec.Struct):
-    """What a seed stands for."""
-
-    seed: int
-    records: int
-    shops: int
-    key_groups: int
-    workers: int
-    shards: int
-    reshards: int
-    inside: bool
-    batch: int
-    odds: Odds
-    seconds: float
-    late: float
-    """How likely a child begins long after its lease was taken."""
-    parquet: bool = False
 
 
 class Outcome(msgspec.Struct):
@@ -58,65 +33,6 @@ class Outcome(msgspec.Struct):
     counts: dict[str, int]
     seconds: float
     steps: int
-
-
-def plan(seed: int, *, parquet: bool = False) -> Plan:
-    """The plan of `seed`."""
-    rng = random.Random(seed)
-    trouble = rng.choice((0.3, 1.0, 2.5))
-
-    def odds(most: float) -> float:
-        return rng.choice((0.0, most / 4, most)) * trouble
-
-    return Plan(
-        seed=seed,
-        records=rng.randrange(30, 110),
-        shops=rng.choice((3, 6, 8, 16, 30)),
-        key_groups=rng.choice((2, 3, 4)),
-        workers=rng.choice((1, 2, 2, 3)),
-        shards=rng.choice((1, 1, 2)),
-        reshards=rng.choice((0, 1, 1, 2, 3)),
-        inside=rng.random() < 0.2,
-        batch=rng.choice((4, 8, 15, 25)),
-        odds=Odds(
-            fail_before=odds(0.05),
-            fail_after=odds(0.03),
-            stall=odds(0.01),
-            crash=odds(0.006),
-            crash_daemon=odds(0.003),
-            freeze=odds(0.003),
-        ),
-        seconds=rng.choice((30.0, 120.0, 300.0)),
-        late=rng.choice((0.02, 0.05, 0.3)),
-        parquet=parquet,
-    )
-
-
-def settings_of(made: Plan) -> Settings:
-    """A worker's settings for the plan."""
-    return Settings(
-        stream="stream",
-        opensearch_url="http://127.0.0.1:1",
-        bucket="bucket",
-        topic_arn="topic",
-        dead_letter_queue_url="queue",
-        pseudonym_key="a key for simulations only",
-        key_groups=made.key_groups,
-        batch_records_max=made.batch,
-        batch_seconds_max=2.0,
-        lateness_seconds=900.0,
-        hours_close_idle_seconds=45.0,
-        rejected_share_max=1.0,
-        pages_per_shop_week=100_000.0,  # so that a small stream has pages
-    )
-
-
-class Expected(msgspec.Struct):
-    """What an uninterrupted run over one shard gives."""
-
-    documents: dict[str, Document]
-    pages: set[Page]
-    letters: set[tuple[str, str, str, str]]
 
 
 class Schedule:
@@ -312,100 +228,6 @@ class Schedule:
         assert self.cluster is not None
         *shard, _, _, last, _ = key.rsplit("/", 1)[1].split("-")
         return int(last) <= self.cluster.leases["-".join(shard)].checkpoint[0]
-
-
-def expected(schedule: Schedule) -> Expected:
-    """The uninterrupted run over the same records, as they came, in one shard and one batch."""
-    settings = schedule.settings.model_copy(update={"batch_records_max": 10**6})
-    config = DetectorConfig(
-        key_groups=settings.key_groups, pages_per_shop_week=settings.pages_per_shop_week
-    )
-    pipeline = build_pipeline(
-        settings, Scorer(config), Duplicates(settings.duplicates_remembered_min)
-    )
-    (cut,) = batches(pipeline, schedule.stream.records)
-    refused = schedule.shared.refused
-    letters = {letter(one) for one in cut.batch.rejections}
-    documents = {}
-    for item in cut.batch.scored:
-        name = item.transaction.transaction_id
-        if name in refused:
-            letters.add((item.position.shard_id, item.position.slug, "opensearch", "refused"))
-        else:
-            documents[name] = Document(item.transaction, item.score, item.position)
-    return Expected(documents, set(cut.batch.pages), letters)
-
-
-def compare(schedule: Schedule) -> list[str]:
-    """What differs from the uninterrupted run."""
-    want, shared, broken = expected(schedule), schedule.shared, list[str]()
-    documents: Any = shared.documents
-    rows = Counter(published(schedule))
-    wanted: Any = want.documents
-    if not schedule.exact:
-        documents = {name: (one.transaction, one.position) for name, one in documents.items()}
-        wanted = {name: (one.transaction, one.position) for name, one in wanted.items()}
-        rows = Counter({(*row[:4], None): count for row, count in rows.items()})
-    broken += _differences("document", documents, wanted)
-    broken += _differences(
-        "row", rows, Counter(_row(one, schedule) for one in want.documents.values())
-    )
-    shared.counts["pages"] = len(want.pages)
-    if schedule.exact:
-        broken += _differences("page", _known(shared.pages), _known(want.pages))
-    told = {_key(page) for page in shared.pages if page.status in SENT}
-    broken += [f"page {key} was not sent" for key in told - set(shared.sent)]
-    broken += [f"page {key} is in no index" for key in set(shared.sent) - told]
-    broken += _differences("letter", dict.fromkeys(shared.letters), dict.fromkeys(want.letters))
-    return broken
-
-
-def _key(page: Page) -> tuple[str, int]:
-    return page.page_id, page.revision
-
-
-def _known(pages: set[Page]) -> dict[tuple[str, int], list[Page]]:
-    known: dict[tuple[str, int], list[Page]] = {}
-    for page in sorted(pages, key=lambda page: page.updated_at):
-        known.setdefault(_key(page), []).append(page)
-    return known
-
-
-def _row(one: Document, schedule: Schedule) -> Row:
-    score = one.score.value if one.score is not None and schedule.exact else None
-    transaction, position = one.transaction, one.position
-    return (
-        transaction.transaction_id,
-        transaction.shop_id,
-        position.shard_id,
-        position.slug,
-        score,
-    )
-
-
-def published(schedule: Schedule) -> list[Row]:
-    """Every row of every final file."""
-    store = schedule.shared.store
-    rows: list[Row] = []
-    for key in store.keys("processed/"):
-        if schedule.plan.parquet:
-            rows += map(_of_parquet, pq.read_table(io.BytesIO(store.get(key))).to_pylist())
-        else:
-            rows += map(tuple, msgspec.msgpack.decode(store.get(key)))
-    return rows
-
-
-def _of_parquet(row: dict[str, Any]) -> Row:
-    slug = f"{row['sequence_number']}-{row['sub_sequence_number']}"
-    return row["transaction_id"], row["shop_id"], row["shard_id"], slug, row["score"]
-
-
-def _differences(what: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> list[str]:
-    return [
-        f"{what} {key}: {found.get(key)} instead of {wanted.get(key)}"
-        for key in sorted(found.keys() | wanted.keys(), key=str)
-        if key not in found or key not in wanted or found[key] != wanted[key]
-    ][:20]
 
 
 def run(

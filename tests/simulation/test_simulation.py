@@ -3,7 +3,8 @@
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, mutated
-from tests.simulation.schedule import Schedule, plan, run
+from tests.simulation.plan import plan
+from tests.simulation.schedule import Schedule, run
 
 SCHEDULES = 150
 PARQUET_SCHEDULES = 6
