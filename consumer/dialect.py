@@ -1,8 +1,9 @@
 """Athena's SQL said in DuckDB's. Pure.
 
-sqlglot knows most of it; what it does not is mended here: rows of an array spread into columns.
-What neither knows reaches DuckDB as it stands, which says that it does not know it. One difference
-is left: whole numbers divided by each other give a fraction here, where Athena cuts it off.
+sqlglot knows most of it; what it does not is mended here: rows of an array spread into columns,
+and `date_diff`. What neither knows reaches DuckDB as it stands, which says that it does not know
+it. One difference is left: whole numbers divided by each other give a fraction here, where Athena
+cuts it off.
 """
 
 import logging
@@ -45,6 +46,11 @@ def to_duckdb(text: str) -> str:
         raise NotReadable(f"history is only read: {changing.key.upper()} is not for here")
     for node in list(tree.find_all(exp.Join)):
         _spread(node)
+    for difference in list(tree.find_all(exp.DateDiff)):
+        # Athena counts units that are over, as DuckDB's date_sub does; its date_diff counts bells.
+        unit = exp.Literal.string(str(difference.args["unit"].name).lower())
+        ends = (difference.expression.copy(), difference.this.copy())
+        difference.replace(exp.Anonymous(this="date_sub", expressions=[unit, *ends]))
     written: str = tree.sql(dialect="duckdb")
     return written
 

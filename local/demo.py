@@ -1,5 +1,6 @@
 """`tillwatch demo`: everything here, on this machine."""
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -70,6 +71,14 @@ class Demo:
         self._watched.append(part)
         self._parts.callback(part.stop, CONSOLE_STOP_SECONDS_MAX)
         tell(f"live page: {address}")
+
+    def tell_how_to_ask(self) -> None:
+        """How history is asked, over the files that the AWS endpoint keeps its objects in."""
+        made, objects = self._stack.provisioned, self._stack.aws.objects
+        folder = next(objects.glob(f"*/{made.bucket}"), None)
+        if folder is not None:
+            query = "SELECT * FROM sales_daily ORDER BY date DESC, shop_id"
+            tell(f'history: tillwatch sql --lake {shlex.quote(str(folder))} "{query}"')
 
     def relay_pages(self) -> None:
         """Tell the pages that were sent since the last time."""
@@ -183,8 +192,11 @@ def demo(
             running.start_worker(_ONCE_SETTINGS if once else None)
             if once:
                 counts = running.drain()
+                if keep:
+                    running.tell_how_to_ask()
             else:
                 running.start_console()
+                running.tell_how_to_ask()
                 running.watch()
     except KeyboardInterrupt:
         tell("ended; every part is gone")

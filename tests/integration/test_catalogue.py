@@ -1,0 +1,170 @@
+"""The catalogue at a real endpoint, and one question asked in three ways."""
+
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from consumer.lake import open_lake
+from local.aws import AwsEndpoint
+from sinks import glue
+from sinks.catalogue_views import views
+from tests.consumer.lake_made import MadeLake, make_lake
+
+pytestmark = pytest.mark.integration
+
+QUERY = """SELECT shop_id, date, SUM(total_sales) as daily_sales FROM processed_table
+WHERE date BETWEEN date '2026-03-29' AND date '2026-03-31'
+GROUP BY shop_id, date ORDER BY date DESC"""
+BUCKET = "catalogue-lake"
+_SECONDS_MAX = 60.0
+
+
+def wanted(zone: str = "shop", database: str = "tillwatch") -> list[dict[str, Any]]:
+    return glue.definitions(database, BUCKET, "tillwatch", zone)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, aws: AwsEndpoint) -> MadeLake:
+    lake = make_lake(tmp_path_factory.mktemp("lake"))
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region})
+    for path in lake.folder.rglob("*.parquet"):
+        key = path.relative_to(lake.folder).as_posix()
+        s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+    return lake
+
+
+def program(aws: AwsEndpoint, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "tillwatch"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={
+            "PATH": "/usr/bin:/bin",
+            **aws.environment(),
+            "TILLWATCH_AWS_ENDPOINT": aws.url,
+            "TILLWATCH_REGION": aws.region,
+            "TILLWATCH_BUCKET": BUCKET,
+        },
+    )
+
+
+def athena(aws: AwsEndpoint, text: str) -> list[tuple[str, ...]]:
+    client = aws.client("athena")
+    started = client.start_query_execution(
+        QueryString=text,
+        QueryExecutionContext={"Database": "tillwatch"},
+        ResultConfiguration={"OutputLocation": f"s3://{BUCKET}/answers/"},
+    )
+    of = {"QueryExecutionId": started["QueryExecutionId"]}
+    deadline = time.monotonic() + _SECONDS_MAX
+    while True:
+        status = client.get_query_execution(**of)["QueryExecution"]["Status"]
+        if status["State"] in {"SUCCEEDED", "FAILED"}:
+            break
+        assert time.monotonic() < deadline, "Athena does not answer"
+        time.sleep(0.1)
+    assert status["State"] == "SUCCEEDED", status
+    rows = [
+        tuple(cell.get("VarCharValue", "") for cell in row["Data"])
+        for page in client.get_paginator("get_query_results").paginate(**of)
+        for row in page["ResultSet"]["Rows"]
+    ]
+    return rows[1:]
+
+
+def with_views(text: str) -> str:
+    """The question with the views in front: the endpoint keeps views, and does not look into them.
+
+    What is asked is the SQL that lies in Glue; nothing is said twice.
+    """
+    named = ",\n".join(
+        f"{view.name} AS ({view.sql})" for view in views() if "UNNEST" not in view.sql
+    )
+    return f"WITH {named}\n{text}"
+
+
+def test_applied_twice_is_applied_once(aws: AwsEndpoint) -> None:
+    client = aws.client("glue")
+    found = glue.changes(client, "twice", wanted(database="twice"))
+    assert [change.name for change in found] == [table["Name"] for table in wanted()]
+    glue.apply(client, "twice", found)
+    assert glue.changes(client, "twice", wanted(database="twice")) == []
+    glue.apply(client, "twice", [])
+
+
+def test_a_change_is_told_and_made_and_nothing_else(aws: AwsEndpoint) -> None:
+    client = aws.client("glue")
+    before = wanted("Europe/London", "change")
+    glue.apply(client, "change", glue.changes(client, "change", before))
+    client.create_table(DatabaseName="change", TableInput={"Name": "of_others"})
+    after = wanted("shop", "change")
+    (change,) = glue.changes(client, "change", after)
+    told = list(change.lines())
+    assert told[0] == "~ transactions_now"
+    assert any("Europe/London" in line for line in told if line.startswith("  - "))
+    assert any("utc_offset_minutes * INTERVAL" in line for line in told if line.startswith("  + "))
+    glue.apply(client, "change", [change])
+    assert glue.changes(client, "change", after) == []
+    assert client.get_table(DatabaseName="change", Name="of_others")
+
+
+def test_the_named_query_in_three_ways(aws: AwsEndpoint, made: MadeLake) -> None:
+    shown = program(aws, "catalogue", "apply", "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "+ processed_table" in shown.stdout
+    assert "would change" in shown.stderr
+    done = program(aws, "catalogue", "apply")
+    assert done.returncode == 0, done.stderr
+    again = program(aws, "catalogue", "apply")
+    assert again.stdout == ""
+
+    asked = program(aws, "sql", "--csv", QUERY)
+    assert asked.returncode == 0, asked.stderr
+    here = [tuple(line.split(",")) for line in asked.stdout.splitlines()[1:]]
+
+    there = athena(aws, with_views(QUERY))
+
+    files = [str(path) for path in made.folder.glob("processed/*/*/*.parquet")]
+    files += [str(path) for path in made.folder.glob("staging/*/*/*.parquet")]
+    directly = duckdb.sql(
+        f"""SELECT shop_id, date, CAST(sum(total) AS VARCHAR) FROM (
+            SELECT DISTINCT transaction_id, type, shop_id, total, CAST(
+              timezone('UTC', occurred_at) + to_minutes(utc_offset_minutes) AS DATE) AS date
+            FROM read_parquet({files}, hive_partitioning = false))
+        WHERE type = 'SALE' AND date BETWEEN '2026-03-29' AND '2026-03-31' GROUP BY 1, 2"""
+    ).to_arrow_table()
+    third = [
+        tuple(map(str, row)) for row in zip(*(c.to_pylist() for c in directly.columns), strict=True)
+    ]
+
+    assert len(here) > 10
+    assert plain(here) == plain(there) == plain(third)
+
+
+def plain(rows: list[tuple[str, ...]]) -> list[tuple[str, str, Decimal]]:
+    """In one order; a shop that was closed has no sales, and no row in the third way."""
+    found = [(shop, day, Decimal(total)) for shop, day, total in rows]
+    return sorted(row for row in found if row[2])
+
+
+def test_the_bucket_is_asked_as_a_folder_is(
+    aws: AwsEndpoint, made: MadeLake, monkeypatch: Any
+) -> None:
+    for name, value in aws.environment().items():
+        monkeypatch.setenv(name, value)
+    s3 = open_lake(
+        f"s3://{BUCKET}", application="tillwatch", zone="shop", region=aws.region, endpoint=aws.url
+    )
+    folder = open_lake(str(made.folder), application="tillwatch", zone="shop")
+    for view in views():
+        text = f"SELECT * FROM {view.name}"
+        assert sorted(s3.ask(text).rows(), key=repr) == sorted(folder.ask(text).rows(), key=repr)
