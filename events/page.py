@@ -12,7 +12,7 @@ EVIDENCE_MAX = 25
 
 
 class Entity(msgspec.Struct, frozen=True):
-    """Whom a page is about: kind is shop, cashier, card or receipt."""
+    """Whom a page is about: a shop, cashier, register, card, customer or receipt."""
 
     kind: str
     id: str
