@@ -35,10 +35,10 @@ def command(holding: Holding, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 
 def committed(aws: AwsEndpoint, holding: Holding) -> str:
-    """A checkpoint at the only record of the only shard, and no snapshot of it."""
+    """A checkpoint at the only record of its shard, and no snapshot of it."""
     kinesis, made = aws.client("kinesis"), holding.made
-    shard = made.shards[0]
     put = kinesis.put_record(StreamName=made.stream, PartitionKey="shop", Data=b"no transaction")
+    shard: str = put["ShardId"]
     aws.client("dynamodb").put_item(
         TableName=made.application,
         Item={
@@ -95,7 +95,8 @@ def test_what_is_refused_is_made_and_then_there_is_nothing_to_do(
     assert "Start the worker again." in made.output
     again = command("--all")
     assert again.exit_code == 0
-    assert again.output.count("nothing to do") == 3
+    table = aws.client("dynamodb").scan(TableName=holding.made.application)
+    assert again.output.count("nothing to do") == len(table["Items"]) > 1
     forced = command("--shard", shard, "--since", "TRIM_HORIZON", "--yes", "--force")
     assert "but --since was given" in forced.output
     assert forced.exit_code == 0
