@@ -1,5 +1,7 @@
 """Schedules of faults: nothing lost, nothing twice, and every score the same."""
 
+from itertools import chain
+
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, mutated
@@ -9,6 +11,13 @@ from tests.simulation.schedule import Schedule, run
 SCHEDULES = 150
 PARQUET_SCHEDULES = 6
 MUTANT_SCHEDULES_MAX = 400
+
+CAUGHT_AT = {
+    "fence ignored": 89,
+    "sweep before the checkpoint": 51,
+    "sweep of what is there now": 71,
+}
+"""Tried first, to save time; where the product has changed so that they do not, all are."""
 
 AGAIN = "python -m tests.simulation --seed {} --trace"
 
@@ -59,4 +68,5 @@ def test_schedules_hold_what_they_are_for() -> None:
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_product_without_one_of_its_promises_is_caught(name: str) -> None:
     with mutated(name):
-        assert any(run(seed).broken for seed in range(MUTANT_SCHEDULES_MAX))
+        seeds = chain([CAUGHT_AT.get(name, 0)], range(MUTANT_SCHEDULES_MAX))
+        assert any(run(seed).broken for seed in seeds)
