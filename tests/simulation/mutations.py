@@ -9,7 +9,6 @@ import msgspec
 
 import consumer.child
 from consumer.checkpoint import Committer
-from consumer.lease import DynamoLease
 from consumer.multilang import CheckpointRefusedError
 from consumer.pipeline import Pipeline
 from consumer.rotation import SLICES_MAX, Rotation, Slices
@@ -99,11 +98,6 @@ def _no_fence() -> Iterator[Any]:
         )
 
     yield mock.patch.object(DynamoFence, "note", note)
-
-
-def _lease_not_asked() -> Iterator[Any]:
-    """Who takes a shard does not look whether it is the lease's owner."""
-    yield mock.patch.object(DynamoLease, "require")
 
 
 def _nothing(*_: Any) -> tuple[State, tuple[str, ...]]:
@@ -205,7 +199,6 @@ MUTATIONS: dict[str, Callable[[], Iterator[Any]]] = {
     "publish before checkpoint": _publish_before_checkpoint,
     "checkpoint without position at shutdown": _bare_checkpoint_at_shutdown,
     "fence ignored": _no_fence,
-    "lease not asked": _lease_not_asked,
     "handover forgotten": _no_handover,
     "pages not in the snapshot": _no_pages_in_snapshot,
     "ledger lets everybody send": _claims_everything,
