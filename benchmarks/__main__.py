@@ -29,7 +29,7 @@ def _run(name: str) -> Measured:
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
 @click.option(
     "--only",
-    type=click.Choice(["pipeline", "worker", "snapshot", "recovery", "detection"]),
+    type=click.Choice(["pipeline", "worker", "snapshot", "recovery", "detection", "lake"]),
     help="One table alone.",
 )
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
@@ -48,6 +48,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.snapshot import snapshot_table
 
         snapshot_table()
+    if only in (None, "lake"):
+        from benchmarks.lake import lake_table
+
+        lake_table()
     if only == "recovery":  # ten minutes
         from benchmarks.recovery import recovery_table
 

@@ -15,7 +15,10 @@ from events.instant import MINUTE, Instant
 from sinks.schema import FINAL_OPTIONS, SCHEMA
 
 ROWS_IN_MEMORY_MAX = 16_384
-"""Rows merged at a time, which is a row group of the final file; about 400 bytes each, twice."""
+"""Rows merged at a time; about 400 bytes each, twice."""
+
+ROW_GROUP_ROWS_MAX = 4_096
+"""Rows of a row group, which is the least that is read of one shop's."""
 
 Piece = tuple[str, int]
 """A staged part's key, and the row group in it."""
@@ -59,7 +62,7 @@ def _write(writer: Any, tables: list[Any]) -> None:
         table = table.take(pc.sort_indices(table, sort_keys=_KEYS))
     # What was read carries field ids in its schema; the columns are the declared ones.
     table = pa.Table.from_arrays(table.columns, schema=SCHEMA)
-    writer.write_table(table, row_group_size=max(1, table.num_rows))
+    writer.write_table(table, row_group_size=ROW_GROUP_ROWS_MAX)
 
 
 def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Counter[_Cell]:
