@@ -131,9 +131,7 @@ def test_local_is_productions_with_shorter_waits_and_no_metrics() -> None:
 
 
 def test_neither_file_sets_what_the_settings_complete() -> None:
-    completed = (
-        parse(properties(settings(), "/x", "w")).keys() - shipped("production").keys()
-    )
+    completed = parse(properties(settings(), "/x", "w")).keys() - shipped("production").keys()
     for name in ("production", "local"):
         assert not completed & shipped(name).keys()
 
@@ -149,8 +147,7 @@ def test_every_property_is_one_that_the_daemon_knows() -> None:
         known = classes.read(f"{package}config/MultiLangDaemonConfiguration.class")
         own = classes.read(f"{package}MultiLangDaemonConfig.class")
     names = (
-        parse(properties(settings(aws_endpoint=CLOSED), "/x", "w")).keys()
-        | shipped("local").keys()
+        parse(properties(settings(aws_endpoint=CLOSED), "/x", "w")).keys() | shipped("local").keys()
     )
     for name in names:
         setter = f"set{name[0].upper()}{name[1:]}".encode()
