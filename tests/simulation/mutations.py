@@ -17,7 +17,6 @@ from consumer.snapshot import State
 from consumer.snapshots import Restored, Snapshots
 from sinks.dynamodb import Claim, Ledger
 from sinks.dynamodb_fence import DynamoFence
-from sinks.fence import FencedOff
 
 _commit = Committer.commit
 _write_snapshot = Committer._write_snapshot
@@ -166,19 +165,6 @@ def _duplicates_forgotten() -> Iterator[Any]:
     yield mock.patch.object(Snapshots, "write", write)
 
 
-def _lost_lease_goes_on() -> Iterator[Any]:
-    """A refused checkpoint is taken for an accepted one."""
-
-    def checkpoint(self: ShardProcessor, position: Any) -> None:
-        with contextlib.suppress(FencedOff):
-            _checkpoint_now(self, position)
-
-    yield mock.patch.object(ShardProcessor, "_checkpoint_now", checkpoint)
-
-
-_checkpoint_now = ShardProcessor._checkpoint_now
-
-
 def _dirty_state() -> Iterator[Any]:
     """The snapshot holds the state a record behind its position."""
 
@@ -206,7 +192,6 @@ MUTATIONS: dict[str, Callable[[], Iterator[Any]]] = {
     "sweep of what is there now": _sweep_what_is_there_now,
     "slice left out": _slice_left_out,
     "duplicates forgotten": _duplicates_forgotten,
-    "refused checkpoint ignored": _lost_lease_goes_on,
     "key groups not kept": _dirty_state,
 }
 

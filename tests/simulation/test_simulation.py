@@ -14,8 +14,8 @@ MUTANT_SCHEDULES_MAX = 400
 
 CAUGHT_AT = {
     "fence ignored": 89,
-    "sweep before the checkpoint": 51,
-    "sweep of what is there now": 71,
+    "sweep before the checkpoint": 56,
+    "sweep of what is there now": 81,
 }
 """Tried first, to save time; where the product has changed so that they do not, all are."""
 
