@@ -39,9 +39,9 @@ SALES_AT_STAKE = (10.0, 50.0, 200.0)
 """The same in usual sales of the shop, whatever the currency."""
 
 
-def page_id(shop_id: str, reason: str, entity_id: str, first: str) -> str:
-    """The name of an incident, the same in every run over the same records."""
-    text = f"{shop_id}\x1f{reason}\x1f{entity_id}\x1f{first}"
+def page_id(shop_id: str, reason: str, entity_id: str, after: str) -> str:
+    """The name of the incident that the refund `after` opened: a refund opens one at most."""
+    text = f"{shop_id}\x1f{reason}\x1f{entity_id}\x1f{after}"
     return "p-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
@@ -97,7 +97,7 @@ def open_incident(shop: Shop, refund: Recent, suspicion: Suspicion, score: float
     members = [one for one in suspicion.refunds if not one.incident] or [refund]
     first = members[0]
     incident = Incident(
-        page_id=page_id(shop.id, suspicion.reason, suspicion.entity_id, first.id),
+        page_id=page_id(shop.id, suspicion.reason, suspicion.entity_id, refund.id),
         reason=suspicion.reason,
         entity_kind=suspicion.entity_kind,
         entity_id=suspicion.entity_id,

@@ -8,13 +8,15 @@ from local.outcome import Outcome
 from local.uninterrupted import Uninterrupted
 
 _NAMED_MAX = 5
+_NOTED_MILLIS = 10_000
+"""A page that SNS accepted is noted within this, or its process was killed before."""
 
 
 def faults(expected: Uninterrupted, found: Outcome, *, kills_at: Sequence[int] = ()) -> list[str]:
     """Everything that P1, P2 and P3 forbid, one line each; empty where all of it holds.
 
     `kills_at` are the times (epoch milliseconds) at which a process was killed. A page may go out
-    twice when a kill fell between the two: SNS had accepted it, and it was not noted yet.
+    twice when a kill followed shortly on the first: SNS had accepted it, and it was not noted yet.
     """
     told = [
         *_ids("documents", expected.documents, found.documents),
@@ -40,7 +42,8 @@ def repeats(found: Outcome) -> int:
 def _unexplained(found: Outcome, kills_at: Sequence[int]) -> Iterable[Any]:
     for sending, times in found.sendings.items():
         for first, second in pairwise(times):
-            if not any(first <= killed_at <= second for killed_at in kills_at):
+            until = min(second, first + _NOTED_MILLIS)
+            if not any(first <= killed_at <= until for killed_at in kills_at):
                 yield sending
 
 

@@ -79,6 +79,9 @@ def test_a_page_may_go_out_again_only_where_a_kill_fell_in_between() -> None:
     twice = found(sendings={("p-1", 0): [1_000], ("p-1", 1): [2_000, 9_000]})
     assert repeats(twice) == 1
     assert faults(EXPECTED, twice, kills_at=[3_000]) == []
+    later = found(sendings={("p-1", 0): [1_000], ("p-1", 1): [2_000, 90_000]})
+    assert faults(EXPECTED, later, kills_at=[3_000]) == []
+    assert faults(EXPECTED, later, kills_at=[20_000]) != []
     assert faults(EXPECTED, twice, kills_at=[1_500, 9_500]) == [
         "1 pages sent twice without a kill in between: [('p-1', 1)]"
     ]
