@@ -34,7 +34,10 @@ class ParseReason(StrEnum):
     TOO_LONG = "too_long", "a text is longer than its field allows"
     TOO_MANY_LINES = "too_many_lines", "there are more than 5,000 lines"
     CONTROL_CHARACTER = "control_character", "an identifier holds a control character, such as NUL"
-    UNKNOWN_TYPE = "unknown_type", "the text is none of SALE, REFUND, VOID"
+    UNKNOWN_TYPE = (
+        "unknown_type",
+        "the text is none of SALE, REFUND, VOID; or it is VERDICT, and the verdict is not whole",
+    )
     UNKNOWN_CURRENCY = "unknown_currency", "the text is no currency code of ISO 4217"
     UNKNOWN_FIELDS_TOO_LARGE = (
         "unknown_fields_too_large",
