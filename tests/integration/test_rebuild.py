@@ -62,7 +62,10 @@ def spoil(stack: Stack, *, every: bool) -> None:
             s3.put_object(Bucket=made.bucket, Key=key, Body=body[: len(body) // 2])
 
 
-@pytest.mark.parametrize("every", [False, True], ids=["torn", "gone"])
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(False, marks=pytest.mark.thorough, id="torn"), pytest.param(True, id="gone")],
+)
 def test_a_worker_goes_on_from_a_rebuilt_state_as_if_nothing_had_happened(
     stack: Stack, *, every: bool
 ) -> None:

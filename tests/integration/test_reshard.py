@@ -151,7 +151,13 @@ def test_the_endpoint_listens_on_loopback_alone(aws: ReshardingAws) -> None:
     assert listening(aws.kinesis.pid) == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["in peace", "killed in the middle"])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(False, marks=pytest.mark.thorough, id="in peace"),
+        pytest.param(True, id="killed in the middle"),
+    ],
+)
 def test_a_split_and_a_merge_change_nothing_that_comes_out(
     resharding: Stack, settings: dict[str, str], *, killed: bool
 ) -> None:
