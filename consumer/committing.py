@@ -28,7 +28,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Committing(Protocol):
-    """Commits one job after the other; in a test, at once and in the caller's thread."""
+    """Commits one job after the other."""
 
     def start(self, committer: Committer, checkpoint: Checkpoint) -> None:
         """Begin: redo the publishing of the checkpoint that the shard was restored from."""

@@ -1,6 +1,6 @@
 """The snapshots of one shard in an object store: written in order, found by position."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -131,7 +131,7 @@ class Snapshots:
                 f"says that it must; it names {', '.join(held.snapshots) or 'none'}",
             )
         last = self._read(key, shard_id, position)
-        needed = _one_round((*last.past, Link(key, last.slices.count)))[:-1]
+        needed = _rounds((*last.past, Link(key, last.slices.count)), 1)[:-1]
         with ThreadPoolExecutor(READS_MAX, thread_name_prefix="restore") as threads:
             return [*threads.map(lambda link: self._read(link.key, shard_id), needed), last]
 
@@ -240,10 +240,6 @@ def _epoch(key: str) -> int:
     _, _, named = key.rpartition("/")
     epoch = named.split(".")[-2:-1]
     return int(epoch[0]) if epoch and epoch[0].isdigit() else 0
-
-
-def _one_round(links: Sequence[Link]) -> Sequence[Link]:
-    return _rounds(tuple(links), 1)
 
 
 def _rounds(links: tuple[Link, ...], rounds: int) -> tuple[Link, ...]:
