@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -103,6 +103,18 @@ class Settings(BaseSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
+    retention_days: int = Field(
+        30,
+        ge=1,
+        le=3_650,
+        description="Days that indices, the raw archive, dead letters and history are kept.",
+    )
+    processed_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days that processed Parquet files are kept, where longer than the rest.",
+    )
     business_time_zone: str = Field(
         "shop",
         description="Time zone of a day of business in history; shop is each till's own clock.",
@@ -142,6 +154,19 @@ class Settings(BaseSettings):
             if "@" in url:
                 raise ValueError("it must not hold a user name or password: they have settings")
         return url
+
+    @field_validator("processed_retention_days")
+    @classmethod
+    def _no_shorter_than_the_rest(cls, days: int | None, info: ValidationInfo) -> int | None:
+        rest = info.data.get("retention_days", 0)
+        if days is not None and days < rest:
+            raise ValueError(f"it must be at least retention_days, which is {rest}")
+        return days
+
+    @property
+    def processed_days(self) -> int:
+        """Days that processed Parquet files are kept."""
+        return self.processed_retention_days or self.retention_days
 
     @field_validator("required_fields", mode="before")
     @classmethod

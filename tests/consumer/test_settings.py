@@ -174,3 +174,15 @@ def test_settings_stay_as_they_were_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     set_all(monkeypatch)
     with pytest.raises(ValueError, match="frozen"):
         load().stream = "another"  # type: ignore[misc]  # the point of the test
+
+
+def test_processed_files_are_kept_as_long_as_the_rest_or_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_all(monkeypatch, TILLWATCH_RETENTION_DAYS="40")
+    assert load().processed_days == 40
+    monkeypatch.setenv("TILLWATCH_PROCESSED_RETENTION_DAYS", "400")
+    assert load().processed_days == 400
+    monkeypatch.setenv("TILLWATCH_PROCESSED_RETENTION_DAYS", "39")
+    assert "TILLWATCH_PROCESSED_RETENTION_DAYS: " in refusal()
+    assert "at least retention_days, which is 40" in refusal()
