@@ -99,8 +99,8 @@ class AwsEndpoint:
         """A boto3 client of `service` at this endpoint."""
         return self.client_at(service, self.url)
 
-    def client_at(self, service: str, url: str) -> Any:
-        """A boto3 client of `service` at `url`, of nobody's profile."""
+    def client_at(self, service: str, url: str, config: Any = None) -> Any:
+        """A boto3 client of `service` at `url`, of nobody's profile; `config` is botocore's."""
         import boto3
         from botocore.config import Config
         from botocore.session import Session
@@ -120,7 +120,7 @@ class AwsEndpoint:
         ).client(
             service,
             endpoint_url=url,
-            config=Config(proxies={}),  # loopback is nobody's proxy's business
+            config=config or Config(proxies={}),  # loopback is nobody's proxy's business
         )
 
     def environment(self) -> dict[str, str]:
