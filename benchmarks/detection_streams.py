@@ -33,6 +33,7 @@ class Spec(msgspec.Struct, frozen=True):
     days: int = 42
     campaigns_per_shop_week: float = 0.25
     occasions_often: float = 1.0
+    intensity: float = 1.0
     start: Instant = START
     sales_max: float = SALES_MAX
     bare: bool = False
@@ -58,6 +59,7 @@ def load(spec: Spec) -> Stream:
         start=spec.start,
         campaigns_per_shop_week=spec.campaigns_per_shop_week,
         occasions_often=spec.occasions_often,
+        intensity=spec.intensity,
         sales_max=spec.sales_max,
         bare=spec.bare,
     )

@@ -41,7 +41,8 @@ class Campaign(msgspec.Struct):
     """One thief at one shop from `first_day` for `days`; `label` goes onto its refunds.
 
     `greed` scales how much is taken, `receipts` is the share that goes over a real receipt,
-    `loyalty` the share that goes over one cashier's till. Cashier and card are found on the way.
+    `loyalty` the share that goes over one cashier's till, `intensity` how many refunds there are,
+    and how large a huge one is, against the usual. Cashier and card are found on the way.
     """
 
     label: str
@@ -52,14 +53,23 @@ class Campaign(msgspec.Struct):
     greed: float
     receipts: float
     loyalty: float
+    intensity: float = 1.0
     cashier_id: str | None = None
     card: str | None = None
 
 
 def plan_campaigns(
-    rng: Random, shops: list[Shop], days: int, warm_up_days: int, per_shop_week: float
+    rng: Random,
+    shops: list[Shop],
+    days: int,
+    warm_up_days: int,
+    per_shop_week: float,
+    intensity: float = 1.0,
 ) -> list[Campaign]:
-    """Campaigns of all kinds alike, at random shops and days, never two at one shop at a time."""
+    """Campaigns of all kinds alike, at random shops and days, never two at one shop at a time.
+
+    The same campaigns whatever the `intensity`; only how much each takes differs.
+    """
     count = round(per_shop_week * len(shops) * max(0, days - warm_up_days) / 7)
     kinds = [KINDS[number % len(KINDS)] for number in range(count)]
     rng.shuffle(kinds)
@@ -90,6 +100,7 @@ def plan_campaigns(
                 greed=rng.uniform(0.7, 1.5),
                 receipts=rng.choice((0.0, 0.3, 0.6, 0.9)),
                 loyalty=rng.choice((0.6, 0.9, 1.0)),
+                intensity=intensity,
             )
         )
     return campaigns
@@ -147,6 +158,10 @@ def _till(campaign: Campaign, trade: Trade, day: Day, hour: int) -> tuple[str, s
     return day.cashier(trade.rng, hour)
 
 
+def _times(usual: float, campaign: Campaign) -> int:
+    return round(usual * campaign.intensity)
+
+
 def _usual(trade: Trade, greed: float) -> tuple[int, int]:
     """About what a usual refund is worth, as least and most."""
     target = max(100.0, trade.shop.typical_basket * greed * trade.rng.lognormvariate(0.4, 0.5))
@@ -171,7 +186,8 @@ def _burst(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     latest = day.midnight + day.closes * HOUR
     start = min(day.moment(rng, day.staffed_hour(rng)), latest - span)
     drafts = []
-    for _ in range(rng.randint(6, 14) + int(trade.shop.sales_per_day / 80)):
+    usual = rng.randint(6, 14) + int(trade.shop.sales_per_day / 80)
+    for _ in range(_times(usual, campaign)):
         occurred_at = start + int(rng.random() * span) // 1_000 * 1_000
         hour = min(23, (occurred_at - day.midnight) // HOUR)
         till = _till(campaign, trade, day, hour)
@@ -193,9 +209,9 @@ def _cashier_drip(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     ]
     if not hours:
         return []
-    usual = (trade.shop.sales_per_day / 100) ** 0.5
+    usual = max(1.2, 2.0 * (trade.shop.sales_per_day / 100) ** 0.5)
     drafts = []
-    for _ in range(max(1, draw_count(rng, campaign.greed * max(1.2, 2.0 * usual)))):
+    for _ in range(max(1, draw_count(rng, campaign.intensity * campaign.greed * usual))):
         hour = rng.choice(hours)
         till = next(pair for pair in day.on_shift[hour] if pair[0] == campaign.cashier_id)
         drafts.append(_steal(campaign, trade, day, day.moment(rng, hour), till, _usual(trade, 1.0)))
@@ -211,6 +227,7 @@ def _huge_refund(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
         int(shop.typical_return * 16 * greed),
         int(dearest * trade.rng.uniform(2, 4) * greed),
     )
+    target = int(target * campaign.intensity)
     return _at_random_hours(campaign, trade, day, [(int(target * 0.9), int(target * 1.2))])
 
 
@@ -220,7 +237,7 @@ def _same_card(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     if campaign.card is None:
         regular = rng.choice(trade.shop.regulars)
         campaign.card = rng.choice((regular.card, new_card(rng)))
-    count = max(1, round(rng.randint(5, 12) / campaign.days))
+    count = max(1, _times(rng.randint(5, 12) / campaign.days, campaign))
     return _at_random_hours(
         campaign, trade, day, [_usual(trade, campaign.greed) for _ in range(count)]
     )
@@ -233,7 +250,7 @@ def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     closing = day.midnight + day.closes * HOUR
     latest = min(120 * MINUTE, day.midnight + 24 * HOUR - SECOND - closing)
     drafts = []
-    for _ in range(rng.randint(3, 6)):
+    for _ in range(_times(rng.randint(3, 6), campaign)):
         occurred_at = closing + int(rng.uniform(min(20 * MINUTE, latest), latest)) // 1_000 * 1_000
         drafts.append(
             _steal(campaign, trade, day, occurred_at, till, _usual(trade, campaign.greed))
@@ -244,7 +261,7 @@ def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
 def _under_limit(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """Refunds that nobody else has to approve, only just."""
     limit = trade.shop.approval_limit or 0
-    count = max(1, round(trade.rng.randint(6, 14) / campaign.days))
+    count = max(1, _times(trade.rng.randint(6, 14) / campaign.days, campaign))
     amounts = (int(limit * 0.86), int(limit * 0.999))
     return _at_random_hours(campaign, trade, day, [amounts] * count)
 
@@ -254,7 +271,8 @@ def _creeping_rate(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     campaign.loyalty = min(campaign.loyalty, 0.4)
     usual = max(2.0, trade.shop.sales_per_day * trade.shop.refund_share)
     step = day.number - campaign.first_day + 1
-    count = draw_count(trade.rng, usual * campaign.greed * 1.6 * step / campaign.days)
+    more = usual * campaign.greed * campaign.intensity
+    count = draw_count(trade.rng, more * 1.6 * step / campaign.days)
     return _at_random_hours(campaign, trade, day, [_usual(trade, 1.0) for _ in range(count)])
 
 

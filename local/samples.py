@@ -58,6 +58,7 @@ def sample_stream(
     warm_up_days: int | None = None,
     campaigns_per_shop_week: float = CAMPAIGNS_PER_SHOP_WEEK,
     occasions_often: float = 1.0,
+    intensity: float = 1.0,
     sales_max: float = SALES_MAX,
     bare: bool = False,
 ) -> Iterator[Sample]:
@@ -65,7 +66,7 @@ def sample_stream(
 
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
     are 14 or half the stream, whichever is less. `occasions_often` scales how often something
-    happens that only looks odd, `sales_max` bounds what a shop sells on an average day. `bare`
+    happens that only looks odd, `intensity` how much each thief takes, `sales_max` bounds what a shop sells on an average day. `bare`
     leaves out cashier, customer, card, receipt and limit. A day is made at a time, so memory does
     not grow with `days`.
     """
@@ -75,7 +76,12 @@ def sample_stream(
     chain = make_shops(Random(f"{seed} shops"), shops, days, sales_max)
     occasions = plan_occasions(Random(f"{seed} occasions"), chain, days, occasions_often)
     campaigns = plan_campaigns(
-        Random(f"{seed} campaigns"), chain, days, warm_up_days, campaigns_per_shop_week
+        Random(f"{seed} campaigns"),
+        chain,
+        days,
+        warm_up_days,
+        campaigns_per_shop_week,
+        intensity,
     )
     shop_days = [
         _ShopDays(
@@ -199,6 +205,13 @@ def _occurred_at(draft: Draft) -> Instant:
     help="How often something happens that only looks odd, against the usual.",
 )
 @click.option(
+    "--intensity",
+    type=click.FloatRange(0.1, 20),
+    default=1.0,
+    show_default=True,
+    help="How many refunds each thief takes, and how large a huge one is, against the usual.",
+)
+@click.option(
     "--sales-max",
     type=click.FloatRange(SALES_MIN, 10_000),
     default=SALES_MAX,
@@ -216,6 +229,7 @@ def samples(
     days: int,
     campaigns_per_shop_week: float,
     occasions_often: float,
+    intensity: float,
     sales_max: float,
     start: datetime | None,
     bare: bool,
@@ -230,6 +244,7 @@ def samples(
         start=START if start is None else from_datetime(start.replace(tzinfo=UTC)),
         campaigns_per_shop_week=campaigns_per_shop_week,
         occasions_often=occasions_often,
+        intensity=intensity,
         sales_max=sales_max,
         bare=bare,
     )
