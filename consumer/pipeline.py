@@ -71,6 +71,8 @@ class Pipeline:
         lateness: how long hours stay open behind the watermark.
         watermark: where it stood when the shard was left.
         rotation: plans what snapshots repeat; a new one begins with all of it.
+        keeps_records: whether batches hold their records as they came.
+        after: the position that the shard stands at.
     """
 
     def __init__(
@@ -85,7 +87,11 @@ class Pipeline:
         lateness: Instant = 0,
         watermark: Instant | None = None,
         rotation: Rotation | None = None,
+        keeps_records: bool = False,
+        after: Position | None = None,
     ) -> None:
+        self._raw: list[Record] | None = [] if keeps_records else None
+        self._after = after
         self._parse = parse
         self._scorer = scorer
         self._duplicates = duplicates
@@ -162,6 +168,8 @@ class Pipeline:
             drawn = list(islice(records, DRAWN_MAX))
             if not drawn:
                 return
+            if self._raw is not None:
+                self._raw += drawn
             self._drawn = zip(drawn, list(map(parse, drawn)), strict=True)
 
     def _score(self, record: Record, transaction: Transaction) -> None:
@@ -229,6 +237,9 @@ class Pipeline:
             raise ValueError("an empty batch needs a position to stand at")
         detector = self._scorer.take_changes()
         slices = self._rotation.plan(detector.shops, whole=whole)
+        raw = tuple(self._raw[: self._records]) if self._raw else ()
+        if self._raw:
+            del self._raw[: self._records]
         cut = Cut(
             batch=Batch(
                 scored=tuple(self._scored),
@@ -239,6 +250,8 @@ class Pipeline:
                 records=self._records,
                 behind_millis=behind_millis,
                 verdicts=tuple(self._verdicts),
+                raw=raw,
+                after=self._after,
             ),
             detector=detector,
             duplicates=self._duplicates.take_changes(lambda group: slice_of_group(group) in slices),
@@ -248,6 +261,7 @@ class Pipeline:
             late=self._late,
             record_bytes=self._bytes,
         )
+        self._after = last
         self._clear()
         return cut
 

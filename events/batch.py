@@ -5,6 +5,7 @@ import msgspec
 from events.instant import Instant
 from events.page import Page
 from events.position import Position
+from events.record import Record
 from events.rejection import Rejection
 from events.score import Score
 from events.transaction import Transaction
@@ -31,6 +32,9 @@ class Batch(msgspec.Struct, frozen=True):
     included; `records` counts all of them; `pages` holds every opening, update and closing in
     order; `behind_millis` is how far behind the tip of the stream the shard was at `last`, as the
     stream says it; `verdicts` are what people said of pages in between.
+
+    `raw` are all its records as they came, where a sink needs them, and `after` is the position
+    that the shard stood at before the first of them; None at the beginning of a shard.
     """
 
     scored: tuple[Scored, ...]
@@ -41,3 +45,11 @@ class Batch(msgspec.Struct, frozen=True):
     records: int
     behind_millis: int | None = None
     verdicts: tuple[Verdict, ...] = ()
+    raw: tuple[Record, ...] = ()
+    after: Position | None = None
+
+    @property
+    def arrived_at(self) -> Instant | None:
+        """When the last of its records arrived, as far as it knows."""
+        last = (*self.scored[-1:], *self.rejections[-1:])
+        return max((it.arrived_at for it in last if it.arrived_at is not None), default=None)
