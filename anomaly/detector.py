@@ -7,7 +7,7 @@ from sys import intern
 
 import msgspec
 
-from anomaly import pages
+from anomaly import pages, suppression
 from anomaly.features import features
 from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
@@ -30,6 +30,7 @@ from events.instant import DAY, HOUR, MINUTE, Instant
 from events.key_group import key_group
 from events.page import Page, PageStatus
 from events.score import Score
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 
@@ -159,6 +160,19 @@ class Detector:
         """
         shop = self._shops.get(verdict.shop_id)
         if shop is None or not judge(shop.state, verdict):
+            return False
+        if not shop.dirty:
+            shop.dirty = True
+            self._changed.append(shop)
+        return True
+
+    def suppress(self, said: Suppression | Lift) -> bool:
+        """Let a rule begin or end of which pages nobody is told: see anomaly/suppression.py.
+
+        False where it changes nothing: it is known, or over, or the shop is not known here.
+        """
+        shop = self._shops.get(said.shop_id)
+        if shop is None or not suppression.apply(shop.state.rules, said, shop.state.clock):
             return False
         if not shop.dirty:
             shop.dirty = True
@@ -308,7 +322,8 @@ class Detector:
             pages.join(incident, refund)
             incident.score = max(incident.score, value)
             pages.keep_alive(state, incident, going_on)
-            return [self._tell(shop, incident, "updated")] if pages.has_grown(incident) else []
+            again = pages.has_grown(incident) or pages.is_heard_again(state, incident)
+            return [self._tell(shop, incident, "updated")] if again else []
         worst = pages.worst_at_stake(shop, beyond)
         if worst is None:
             return []

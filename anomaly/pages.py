@@ -6,6 +6,7 @@ from anomaly.marks import WITHOUT_RECEIPT
 from anomaly.sequential import cap
 from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent, ShopState
+from anomaly.suppression import RuleState, holding
 from anomaly.suspicion import Suspicion
 from anomaly.words import sentence
 from events.instant import DAY, Instant
@@ -185,6 +186,20 @@ def has_grown(incident: Incident) -> bool:
     )
 
 
+def rule_of(state: ShopState, incident: Incident) -> RuleState | None:
+    """The rule for which nobody is told of `incident` now."""
+    if not state.rules:
+        return None
+    return holding(
+        state.rules, incident.reason, incident.entity_kind, incident.entity_id, state.clock
+    )
+
+
+def is_heard_again(state: ShopState, incident: Incident) -> bool:
+    """Whether it goes on behind the end of a rule that kept its last telling from people."""
+    return incident.muted and rule_of(state, incident) is None
+
+
 def take_ended(state: ShopState) -> list[Incident]:
     """The incidents that have been quiet for long enough, taken off."""
     ended = [one for one in state.incidents if state.clock >= _ends(one)]
@@ -222,6 +237,8 @@ def told(shop: Shop, incident: Incident, status: PageStatus, model_version: str)
     incident.revision += 1
     incident.told_refunds = incident.refunds
     incident.told_refunded = incident.refunded
+    rule = rule_of(shop.state, incident)
+    incident.muted = rule is not None
     return Page(
         page_id=incident.page_id,
         status=status,
@@ -243,6 +260,8 @@ def told(shop: Shop, incident: Incident, status: PageStatus, model_version: str)
         model_version=model_version,
         summary=sentence(incident, shop.id),
         window=incident.window,
+        first_at=incident.first_at,
+        suppressed_by=None if rule is None else rule.rule_id,
     )
 
 

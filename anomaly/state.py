@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from anomaly.suppression import RuleState
 from events.instant import Instant
 
 FORMAT: Final = 3
@@ -189,6 +190,8 @@ class Incident(msgspec.Struct, array_like=True):
     cashiers: dict[str, int] = msgspec.field(default_factory=dict)
     evidence: list[tuple[float, str]] = msgspec.field(default_factory=list)
     """Weight and transaction id, worst first."""
+    muted: bool = False
+    """Whether a rule kept its last telling from people."""
 
 
 class VerdictState(msgspec.Struct, array_like=True):
@@ -231,6 +234,8 @@ class ShopState(msgspec.Struct, array_like=True):
     incidents: list[Incident] = msgspec.field(default_factory=list)
     verdicts: dict[str, VerdictState] = msgspec.field(default_factory=dict)
     """By reason."""
+    rules: list[RuleState] = msgspec.field(default_factory=list)
+    """Of which pages nobody is told."""
 
 
 class PeaksState(msgspec.Struct, array_like=True):

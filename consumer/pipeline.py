@@ -23,6 +23,7 @@ from events.page import Page
 from events.position import Position
 from events.record import Record
 from events.rejection import Rejection
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 
@@ -30,7 +31,7 @@ from events.verdict import Verdict
 class Parse(Protocol):
     """Turns every record into exactly one transaction or rejection."""
 
-    def __call__(self, record: Record) -> Transaction | Verdict | Rejection:
+    def __call__(self, record: Record) -> Transaction | Verdict | Suppression | Lift | Rejection:
         """The one or the other; no exception travels."""
         ...
 
@@ -102,7 +103,9 @@ class Pipeline:
         self._lateness = lateness
         self._watermark = _NO_WATERMARK if watermark is None else watermark
         self._group_of: dict[str, int] = {}
-        self._drawn: Iterator[tuple[Record, Transaction | Verdict | Rejection]] = iter(())
+        self._drawn: Iterator[
+            tuple[Record, Transaction | Verdict | Suppression | Lift | Rejection]
+        ] = iter(())
         self._clear()
 
     def _clear(self) -> None:
@@ -110,6 +113,7 @@ class Pipeline:
         self._pages: list[Page] = []
         self._rejections: list[Rejection] = []
         self._verdicts: list[Verdict] = []
+        self._suppressions: list[Suppression | Lift] = []
         self._first: Position | None = None
         self._last: Position | None = None
         self._records = 0
@@ -155,10 +159,10 @@ class Pipeline:
                     self._first = record.position
                 if type(parsed) is Transaction:
                     self._score(record, parsed)
-                elif type(parsed) is Verdict:
-                    self._judge(parsed)
+                elif type(parsed) is Rejection:
+                    self._rejections.append(parsed)
                 else:
-                    self._rejections.append(parsed)  # type: ignore[arg-type]  # it is the other
+                    self._hear(parsed)  # type: ignore[arg-type]  # it is one of the others
                 if (
                     self._records >= records_max
                     or self._bytes >= bytes_max
@@ -210,11 +214,14 @@ class Pipeline:
             self._pages.extend(observation.pages)
         self._scored.append(Scored(record.position, transaction, score, record.data, arrived_at))
 
-    def _judge(self, verdict: Verdict) -> None:
-        """Let a verdict move its thresholds; what was scored before is behind the scorer then."""
-        self._scorer.judge(verdict)
+    def _hear(self, said: Verdict | Suppression | Lift) -> None:
+        """Let what a person said count; what was scored before is behind the scorer then."""
+        self._scorer.hear(said)
         self._kept = len(self._scored)
-        self._verdicts.append(verdict)
+        if isinstance(said, Verdict):
+            self._verdicts.append(said)
+        else:
+            self._suppressions.append(said)
 
     def _find_group(self, shop_id: str) -> int:
         if len(self._group_of) >= _SHOPS_CACHED_MAX:
@@ -250,6 +257,7 @@ class Pipeline:
                 records=self._records,
                 behind_millis=behind_millis,
                 verdicts=tuple(self._verdicts),
+                suppressions=tuple(self._suppressions),
                 raw=raw,
                 after=self._after,
             ),

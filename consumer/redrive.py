@@ -16,6 +16,7 @@ from events.instant import SECOND, Instant
 from events.parse import Parser
 from events.record import Record
 from events.rejection import Rejection
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 from sinks.deadline import Deadline
@@ -185,7 +186,7 @@ class Redriver:
     ) -> tuple[str, Transaction | None]:
         """The partition key, and the transaction, which only a forced record may be without."""
         parsed = self._parse(letter, data, self._clock())
-        if isinstance(parsed, Verdict):
+        if isinstance(parsed, Verdict | Suppression | Lift):
             return parsed.shop_id, None
         if isinstance(parsed, Rejection):
             if not choices.force:
@@ -289,5 +290,5 @@ class Redriver:
 
     def _parse(
         self, letter: Letter, data: bytes, arrived_at: Instant | None
-    ) -> Transaction | Verdict | Rejection:
+    ) -> Transaction | Verdict | Suppression | Lift | Rejection:
         return self._parser.parse(Record(letter.position, data, "", arrived_at))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from anomaly.detector import Changes, Detector, DetectorConfig, Observation
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 
@@ -51,9 +52,15 @@ class Scorer:
         # So that the next time what lies before needs not be shown again.
         self._keep(self._detector.take_changes())
 
-    def judge(self, verdict: Verdict) -> bool:
-        """Let a verdict move its thresholds, for good: `put_back` begins behind it from here on."""
-        moved = self._detector.judge(verdict)
+    def hear(self, said: Verdict | Suppression | Lift) -> bool:
+        """Let a verdict move its thresholds, or a rule of whom to tell begin or end.
+
+        For good: `put_back` begins behind it from here on.
+        """
+        if isinstance(said, Verdict):
+            moved = self._detector.judge(said)
+        else:
+            moved = self._detector.suppress(said)
         self._keep(self._detector.take_changes())
         return moved
 

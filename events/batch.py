@@ -8,6 +8,7 @@ from events.position import Position
 from events.record import Record
 from events.rejection import Rejection
 from events.score import Score
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 
@@ -31,7 +32,8 @@ class Batch(msgspec.Struct, frozen=True):
     `first` and `last` are the positions of its first and last record, rejected and duplicate ones
     included; `records` counts all of them; `pages` holds every opening, update and closing in
     order; `behind_millis` is how far behind the tip of the stream the shard was at `last`, as the
-    stream says it; `verdicts` are what people said of pages in between.
+    stream says it; `verdicts` are what people said of pages in between, and `suppressions` of whom
+    to tell.
 
     `raw` are all its records as they came, where a sink needs them, and `after` is the position
     that the shard stood at before the first of them; None at the beginning of a shard.
@@ -45,6 +47,7 @@ class Batch(msgspec.Struct, frozen=True):
     records: int
     behind_millis: int | None = None
     verdicts: tuple[Verdict, ...] = ()
+    suppressions: tuple[Suppression | Lift, ...] = ()
     raw: tuple[Record, ...] = ()
     after: Position | None = None
 

@@ -20,6 +20,7 @@ from events.parse_reason import ParseFault, ParseReason
 from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.rejection import Rejection
+from events.suppression import Lift, Suppression, suppression_of
 from events.transaction import Line, Transaction
 from events.unique_keys import check_unique, strings_of
 from events.verdict import Verdict, verdict_of
@@ -116,14 +117,19 @@ class Parser:
         self._future_max = future_max
         self._shared = _Shared()
 
-    def parse(self, record: Record) -> Transaction | Verdict | Rejection:
-        """The transaction or verdict in `record`, or what is wrong with it. Raises nothing."""
+    def parse(self, record: Record) -> Transaction | Verdict | Suppression | Lift | Rejection:
+        """The transaction in `record`, or what a person said, or what is wrong with it.
+
+        Raises nothing.
+        """
         try:
             return self._transaction(record.data, record.arrived_at)
         except ParseFault as found:
             deep = too_deep(record.data)  # such a record is not looked into
-            if not deep and (verdict := verdict_of(record.data)) is not None:
-                return verdict
+            if not deep:
+                said = verdict_of(record.data) or suppression_of(record.data)
+                if said is not None:
+                    return said
             fault = ParseFault(ParseReason.TOO_DEEP) if deep else found
             return Rejection(
                 position=record.position,

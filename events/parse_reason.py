@@ -36,7 +36,10 @@ class ParseReason(StrEnum):
     CONTROL_CHARACTER = "control_character", "an identifier holds a control character, such as NUL"
     UNKNOWN_TYPE = (
         "unknown_type",
-        "the text is none of SALE, REFUND, VOID; or it is VERDICT, and the verdict is not whole",
+        (
+            "the text is none of SALE, REFUND, VOID; or it is VERDICT, SUPPRESSION or"
+            " SUPPRESSION_LIFTED, and that is not whole"
+        ),
     )
     UNKNOWN_CURRENCY = "unknown_currency", "the text is no currency code of ISO 4217"
     UNKNOWN_FIELDS_TOO_LARGE = (

@@ -16,6 +16,8 @@ SENT = frozenset({"open", "updated"})
 class Pager:
     """Publishes every opening and update of a page once, to the topic `topic_arn`.
 
+    One that a rule suppresses goes to nobody; the index has it.
+
     Machines (queues, functions, web hooks) get the JSON of page_json, e-mail the text of
     page_text, telephones its first words. `links` are templates as in page_json.links_of, such as
     the live view's address and the command that replays the page.
@@ -40,7 +42,7 @@ class Pager:
         True where it went out, now or before, or where nobody is told of such. Raises what AWS
         said; whether the page went out is then unknown, and trying again is right.
         """
-        if page.status not in SENT:
+        if page.status not in SENT or page.suppressed_by is not None:
             return True
         sending = (page.page_id, page.revision)
         if sending not in self._published:
