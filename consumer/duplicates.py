@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from zlib import crc32
 
 import msgspec
@@ -24,19 +25,35 @@ Remembered = dict[str, int]
 
 
 class _Generations:
-    """One key group's ids: the current generation fills up, then becomes the previous one."""
+    """One key group's ids: the current generation fills up, then becomes the previous one.
 
-    __slots__ = ("changes", "current", "previous")
+    What was added since the last take is not kept apart: a dictionary keeps its order, so it is the
+    end of the current generation, behind the first `taken`, and before it `turned`.
+    """
+
+    __slots__ = ("current", "previous", "taken", "turned")
 
     def __init__(self) -> None:
-        self.current: dict[str, int] = {}
-        self.previous: dict[str, int] = {}
-        self.changes: list[Remembered] = [{}]
-        """What was added since the last take; an id that was forgotten meanwhile, twice."""
+        self.current: Remembered = {}
+        self.previous: Remembered = {}
+        self.taken = 0
+        self.turned: list[Remembered] = []
 
     def turn(self) -> None:
         """Forget the previous generation; the current one takes its place."""
-        self.previous, self.current = self.current, {}
+        self.turned += self._added()
+        self.previous, self.current, self.taken = self.current, {}, 0
+
+    def take(self) -> list[Remembered]:
+        """What was added since the last take, in order."""
+        added = [*self.turned, *self._added()]
+        self.taken = len(self.current)
+        self.turned = []
+        return added
+
+    def _added(self) -> list[Remembered]:
+        added = dict(islice(self.current.items(), self.taken, None))
+        return [added] if added else []
 
 
 _decoder: msgspec.msgpack.Decoder[list[Remembered]] = msgspec.msgpack.Decoder(list[Remembered])
@@ -66,11 +83,6 @@ class Duplicates:
                 current[transaction_id] = digest
                 if len(current) >= self._remembered_min:
                     generations.turn()
-                changes = generations.changes[-1]
-                if transaction_id in changes:  # forgotten since: its order counts twice
-                    changes = {}
-                    generations.changes.append(changes)
-                changes[transaction_id] = digest
                 return _NEW
         return Sighting.REPEATED if known == digest else Sighting.REUSED
 
@@ -82,12 +94,11 @@ class Duplicates:
         """
         taken = {}
         for group, generations in self._groups.items():
-            changes, generations.changes = generations.changes, [{}]
+            changes = generations.take()
             if whole(group):
                 changes = [generations.previous, generations.current]
-            elif not changes[0]:
-                continue
-            taken[group] = msgspec.msgpack.encode(changes)
+            if changes:
+                taken[group] = msgspec.msgpack.encode(changes)
         return taken
 
     def restore(self, encoded: Mapping[int, Sequence[bytes]]) -> None:
@@ -100,3 +111,4 @@ class Duplicates:
                         generations.current[transaction_id] = digest
                         if len(generations.current) >= self._remembered_min:
                             generations.turn()
+            generations.take()  # nothing of it is new
