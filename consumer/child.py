@@ -106,6 +106,7 @@ class Assembly:
             duplicates,
             rotation=Rotation(state.shops, restored.slices),
             watermark=state.hours.watermark,
+            after=checkpoint,
         )
         _log.info(
             "shard taken",
@@ -162,6 +163,7 @@ def build_pipeline(
     *,
     rotation: Rotation | None = None,
     watermark: Instant | None = None,
+    after: Position | None = None,
 ) -> Pipeline:
     """The pipeline of one shard around its restored state."""
     return Pipeline(
@@ -174,6 +176,8 @@ def build_pipeline(
         batch_bytes_max=settings.batch_bytes_max,
         lateness=int(settings.lateness_seconds * SECOND),
         watermark=watermark,
+        keeps_records=settings.archive_key is not None,
+        after=after,
     )
 
 

@@ -20,6 +20,8 @@ from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
 from consumer.vitals import Vitals
 
+_log = logging.getLogger("tillwatch.run")
+
 
 @click.command()
 def run() -> None:
@@ -32,7 +34,7 @@ def run() -> None:
             # path has a bound of about 100 characters.
             with tempfile.TemporaryDirectory(prefix="tillwatch-") as directory:
                 status = _work(settings, Path(directory), log)
-            logging.getLogger("tillwatch.run").info("ended", extra={"status": status})
+            _log.info("ended", extra={"status": status})
     except (SettingsError, JavaMissingError, HealthError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(status)
@@ -56,4 +58,6 @@ def _work(settings: Settings, directory: Path, log: LogWriter) -> int:
         signal.signal(number, lambda *_: supervisor.request_stop())
     metrics = Metrics(children, vitals, lambda: log.dropped)
     with Health(settings.metrics_host, settings.metrics_port, children, vitals, metrics):
+        if settings.archive_key is None:
+            _log.info("there is no raw archive: TILLWATCH_ARCHIVE_KEY is not set")
         return supervisor.run()

@@ -9,6 +9,7 @@ from consumer.lease import DynamoLease, worker_id
 from consumer.lineage import KinesisLineage
 from consumer.settings import Settings
 from consumer.telemetry import Telemetry
+from sinks.archive import ArchiveSink
 from sinks.directory import DirectoryObjectStore
 from sinks.dlq import DeadLetterSink
 from sinks.dynamodb import Ledger
@@ -94,7 +95,9 @@ class Services:
         self.dead_letters = DeadLetterSink(
             client("sqs"), settings.dead_letter_queue_url, store, stop, count_retry=count
         )
-        self.sinks: tuple[Sink, ...] = (opensearch, self.lake)
+        keys = settings.archive_keys
+        archive = (ArchiveSink(store, settings.stream, keys),) if keys else ()
+        self.sinks: tuple[Sink, ...] = (opensearch, self.lake, *archive)
         self.snapshot_store: ObjectStore = (
             DirectoryObjectStore(settings.snapshot_directory)
             if settings.snapshot_directory

@@ -6,6 +6,7 @@ case. docs/settings.md lists them; a test holds the two together.
 
 import os
 import tomllib
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from pydantic_settings import (
 
 from events.parse import Parser
 from events.pseudonym import Pseudonymizer
+from sinks.archive_seal import KEY_BYTES, Keys
 
 CONFIG_VARIABLE = "TILLWATCH_CONFIG"
 
@@ -67,6 +69,13 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr = Field(
         min_length=16,
         description="Key that card tokens and contact data are hashed with; 16 characters or more.",
+    )
+    archive_key: SecretStr | None = Field(
+        None,
+        description="Key that seals the raw archive, base64 of 32 bytes; without it there is none.",
+    )
+    archive_keys_old: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Earlier archive keys, which still open what they sealed."
     )
     required_fields: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Optional wire fields that this source must send, such as contact."
@@ -164,11 +173,26 @@ class Settings(BaseSettings):
         return days
 
     @property
+    def archive_keys(self) -> Keys | None:
+        """What the raw archive is sealed and opened with; None where there is none."""
+        if self.archive_key is None:
+            return None
+        return Keys(key_bytes(self.archive_key), [key_bytes(key) for key in self.archive_keys_old])
+
+    @property
     def processed_days(self) -> int:
         """Days that processed Parquet files are kept."""
         return self.processed_retention_days or self.retention_days
 
-    @field_validator("required_fields", mode="before")
+    @field_validator("archive_key", "archive_keys_old")
+    @classmethod
+    def _a_key(cls, value: object) -> object:
+        for key in value if isinstance(value, tuple) else (value,):
+            if isinstance(key, SecretStr):
+                key_bytes(key)
+        return value
+
+    @field_validator("required_fields", "archive_keys_old", mode="before")
     @classmethod
     def _at_commas(cls, value: object) -> object:
         """A variable gives the fields as `contact,lines`; a file may give a list."""
@@ -194,6 +218,17 @@ class Settings(BaseSettings):
         """Arguments over environment over secret files over the TOML file."""
         toml = TomlConfigSettingsSource(settings_cls, os.environ.get(CONFIG_VARIABLE))
         return init_settings, env_settings, file_secret_settings, toml
+
+
+def key_bytes(key: SecretStr) -> bytes:
+    """The bytes of an archive key; ValueError, without the key, where it is none."""
+    try:
+        found = b64decode(key.get_secret_value(), validate=True)
+    except ValueError:
+        raise ValueError("it is not base64") from None
+    if len(found) != KEY_BYTES:
+        raise ValueError(f"it must be {KEY_BYTES} bytes in base64, and these are {len(found)}")
+    return found
 
 
 def load() -> Settings:

@@ -54,5 +54,6 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def arrived_at(self) -> Instant | None:
         """When the last of its records arrived, as far as it knows."""
-        last = (*self.scored[-1:], *self.rejections[-1:])
-        return max((it.arrived_at for it in last if it.arrived_at is not None), default=None)
+        scored = [item.arrived_at for item in self.scored[-1:]]
+        rejected = [item.arrived_at for item in self.rejections[-1:]]
+        return max((at for at in (*scored, *rejected) if at is not None), default=None)

@@ -73,7 +73,11 @@ def test_it_runs_the_daemon_until_it_is_told_to_stop(
     assert out == ""
     lines += [json.loads(line) for line in err.splitlines()]
     messages = [line["message"] for line in lines]
-    assert messages[:2] == ["metrics and health are served", "started the KCL daemon"]
+    assert messages[:3] == [
+        "metrics and health are served",
+        "there is no raw archive: TILLWATCH_ARCHIVE_KEY is not set",
+        "started the KCL daemon",
+    ]
     assert lines[0]["host"] == "127.0.0.1"
     assert "ended by SIGTERM" in messages
     assert messages[-1] == "ended"

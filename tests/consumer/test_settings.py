@@ -1,10 +1,12 @@
 """Settings: one typed place, every fault at once, no secret in anything that is printed."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from consumer.settings import Settings, SettingsError, load
+from sinks.archive_seal import Keys
 
 SECRETS = {
     "TILLWATCH_PSEUDONYM_KEY": "correct horse battery staple",
@@ -186,3 +188,32 @@ def test_processed_files_are_kept_as_long_as_the_rest_or_longer(
     monkeypatch.setenv("TILLWATCH_PROCESSED_RETENTION_DAYS", "39")
     assert "TILLWATCH_PROCESSED_RETENTION_DAYS: " in refusal()
     assert "at least retention_days, which is 40" in refusal()
+
+
+def test_archive_keys_are_taken_the_newest_seals_and_all_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_all(monkeypatch)
+    assert load().archive_keys is None
+    new, old, older = (b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
+    set_all(monkeypatch, TILLWATCH_ARCHIVE_KEY=new, TILLWATCH_ARCHIVE_KEYS_OLD=f"{old}, {older}")
+    keys = load().archive_keys
+    assert keys is not None
+    for sealed_with in (1, 2, 3):
+        sealed = Keys(bytes([sealed_with]) * 32).seal(b"content", b"")
+        assert keys.open(sealed, b"") == b"content"
+    assert keys.seal(b"content", b"") == Keys(bytes([1]) * 32).seal(b"content", b"")
+
+
+@pytest.mark.parametrize("name", ["TILLWATCH_ARCHIVE_KEY", "TILLWATCH_ARCHIVE_KEYS_OLD"])
+@pytest.mark.parametrize(
+    ("key", "why"), [("c3dvcmRmaXNo", "32 bytes"), ("swordfish-swordfish!", "base64")]
+)
+def test_an_archive_key_that_is_none_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, key: str, why: str
+) -> None:
+    set_all(monkeypatch, **{name: key})
+    told = refusal()
+    assert name in told
+    assert why in told
+    assert key not in told

@@ -12,6 +12,9 @@ import pytest
 
 from events.batch import Batch
 from events.position import Position
+from sinks.archive import ArchiveSink
+from sinks.archive_object import decode
+from sinks.archive_seal import KEY_BYTES, Keys
 from sinks.dlq import DeadLetterSink
 from sinks.memory import MemorySink
 from sinks.opensearch import OpenSearchSink
@@ -139,6 +142,23 @@ class ParquetPlace(AwsPlace):
         return batch(scored(1), scored(2, currency="JPY", total=10**14), scored(3))
 
 
+class ArchivePlace(AwsPlace):
+    """Objects that are opened: a sealed object tells nothing of its records."""
+
+    def __init__(self, aws: "AwsEndpoint") -> None:
+        super().__init__(aws, "s3")
+        self.client.create_bucket(
+            Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": aws.region}
+        )
+        self._store = S3ObjectStore(self.client, self.name, self.stop, wait_seconds_max=0.001)
+        self._keys = Keys(b"k" * KEY_BYTES)
+        self.sink = ArchiveSink(self._store, "tills", self._keys)
+
+    def holds(self) -> Any:
+        bodies = {key: self._store.get(key) for key in self._store.keys("")}
+        return {key: (body, decode(key, body, self._keys)) for key, body in bodies.items()}
+
+
 class QueuePlace(AwsPlace):
     """Something whose messages come out of a queue; what was received is kept."""
 
@@ -186,7 +206,7 @@ REAL = pytest.mark.integration
 @pytest.fixture(
     params=[
         "memory",
-        *(pytest.param(n, marks=REAL) for n in ("opensearch", "parquet", "dlq")),
+        *(pytest.param(n, marks=REAL) for n in ("opensearch", "parquet", "dlq", "archive")),
     ]
 )
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
@@ -198,7 +218,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         made = OpenSearchPlace(request.getfixturevalue("stack"))
     else:
         kinds: dict[str, Callable[[AwsEndpoint], Place]]
-        kinds = {"parquet": ParquetPlace, "dlq": DeadLetterPlace}
+        kinds = {"parquet": ParquetPlace, "dlq": DeadLetterPlace, "archive": ArchivePlace}
         made = kinds[request.param](request.getfixturevalue("aws"))
     yield made
     made.sink.close()

@@ -7,6 +7,7 @@ from events.batch import Batch, Scored
 from events.instant import HOUR, Instant
 from events.page import Entity, Page, PageStatus
 from events.position import Position
+from events.record import Record
 from events.rejection import Rejection
 from events.score import Reason, Score
 from events.transaction import Line, Transaction
@@ -101,6 +102,10 @@ def batch(
         last=positions[-1],
         records=len(items) + len(rejections),
         behind_millis=40,
+        raw=tuple(
+            Record(it.position, it.data, "a shop's key", it.arrived_at)
+            for it in sorted((*items, *rejections), key=lambda it: it.position.order)
+        ),
     )
 
 

@@ -1,0 +1,194 @@
+"""One object of the raw archive: records of one shard as they came, with their Positions.
+
+`archive/<stream>/date=YYYY-MM-DD/hour=HH/<shard>-<first>-<last>.records`, by the hour (UTC) of
+arrival. On disk: the magic `TWAR`, a two-byte format version, and, sealed (sinks/archive_seal.py),
+zstd-compressed MessagePack of the index and behind it all records' bytes in one piece.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate, pairwise
+from typing import Final
+
+import msgspec
+import zstandard
+
+from events.instant import HOUR, Instant, floor_hour, from_datetime, to_datetime
+from events.position import Position
+from events.record import Record
+from sinks.archive_seal import Keys, SealError
+
+FORMAT_VERSION: Final = 1
+MAGIC: Final = b"TWAR"
+SUFFIX: Final = ".records"
+LEVEL: Final = 1
+"""Of zstd: 3 makes objects a tenth smaller and takes twice the time."""
+_OUTSIDE: Final = MAGIC + FORMAT_VERSION.to_bytes(2, "big")
+_LENGTH_BYTES: Final = 4
+OBJECT_BYTES_MAX: Final = 2**30
+"""Of one object, unpacked; a batch is bounded far below (`batch_bytes_max`)."""
+
+
+class ArchiveError(Exception):
+    """An object of the archive cannot be used; the message says which and why."""
+
+
+class Name(msgspec.Struct, frozen=True):
+    """What an object's key says: of which shard, from where to where, in which hour."""
+
+    key: str
+    hour: Instant
+    shard_id: str
+    first: Position
+    last: Position
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What an object holds.
+
+    `after` and `through` say what its batch was: everything of the shard behind `after` (None:
+    since the shard began) up to and with `through` is in the objects of that batch, of which there
+    is one for each hour.
+    """
+
+    stream: str
+    shard_id: str
+    after: Position | None
+    through: Position
+    records: tuple[Record, ...]
+
+
+class _Index(msgspec.Struct, array_like=True):
+    stream: str
+    shard_id: str
+    after: tuple[str, int] | None
+    through: tuple[str, int]
+    sequences: list[str]
+    subs: list[int]
+    arrivals: list[int | None]
+    keys: list[str]
+    lengths: list[int]
+
+
+_decoder = msgspec.msgpack.Decoder(_Index)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def folder(stream: str, hour: Instant) -> str:
+    """Where the objects of one hour of arrival lie."""
+    start = to_datetime(hour)
+    return f"archive/{stream}/date={start.date().isoformat()}/hour={start:%H}/"
+
+
+def key_of(stream: str, hour: Instant, first: Position, last: Position) -> str:
+    """The key of the object that holds records of `hour` from `first` to `last`."""
+    return f"{folder(stream, hour)}{first.shard_id}-{first.slug}-{last.slug}{SUFFIX}"
+
+
+def name_of(key: str, stream: str) -> Name | None:
+    """What `key` says; None for one that is no object of the archive of `stream`."""
+    path, _, file = key.rpartition("/")
+    date, _, hour = path.removeprefix(f"archive/{stream}/date=").partition("/hour=")
+    parts = file.removesuffix(SUFFIX).rsplit("-", 4)
+    if not file.endswith(SUFFIX) or len(parts) != 5:  # noqa: PLR2004 -- a shard and two slugs
+        return None
+    shard_id, *numbers = parts
+    if not all(number.isdigit() for number in (*numbers, hour)):
+        return None
+    try:
+        day = from_datetime(datetime.fromisoformat(date).replace(tzinfo=UTC))
+    except ValueError:
+        return None
+    first = Position(shard_id, numbers[0], int(numbers[1]))
+    last = Position(shard_id, numbers[2], int(numbers[3]))
+    return Name(key, day + int(hour) * HOUR, shard_id, first, last)
+
+
+def by_hour(records: Sequence[Record]) -> Iterator[tuple[Instant, Sequence[Record]]]:
+    """`records` by the hour in which they arrived; order is kept.
+
+    A record without a time of arrival, which no stream gives, goes with the hour 0.
+    """
+    if not records:
+        return
+    first, last = (floor_hour(records[at].arrived_at or 0) for at in (0, -1))
+    if first == last and all(
+        first <= (record.arrived_at or 0) < first + HOUR for record in records
+    ):
+        yield first, records
+        return
+    hours: dict[Instant, list[Record]] = {}
+    for record in records:
+        hours.setdefault(floor_hour(record.arrived_at or 0), []).append(record)
+    yield from hours.items()
+
+
+def encode(contents: Contents, keys: Keys) -> bytes:
+    """The bytes of an object: per record about a microsecond, most of it zstd's."""
+    records = contents.records
+    index = _encode(
+        _Index(
+            contents.stream,
+            contents.shard_id,
+            _place(contents.after) if contents.after else None,
+            _place(contents.through),
+            [record.position.sequence_number for record in records],
+            [record.position.sub_sequence_number for record in records],
+            [record.arrived_at for record in records],
+            [record.partition_key for record in records],
+            [len(record.data) for record in records],
+        )
+    )
+    length = len(index).to_bytes(_LENGTH_BYTES, "big")
+    whole = b"".join((length, index, *[record.data for record in records]))
+    packed = zstandard.ZstdCompressor(level=LEVEL).compress(whole)
+    return _OUTSIDE + keys.seal(packed, _OUTSIDE)
+
+
+def decode(key: str, data: bytes, keys: Keys) -> Contents:
+    """What `data`, read from `key`, holds.
+
+    Raises:
+        ArchiveError: torn, changed, of another version, sealed under a key that is not here.
+    """
+    if data[: len(MAGIC)] != MAGIC or len(data) < len(_OUTSIDE):
+        raise ArchiveError(f"{key} is no object of the archive, or only the beginning of one")
+    if data[: len(_OUTSIDE)] != _OUTSIDE:
+        found = int.from_bytes(data[len(MAGIC) : len(_OUTSIDE)], "big")
+        raise ArchiveError(
+            f"{key} has format version {found}, and this program reads {FORMAT_VERSION}"
+        )
+    try:
+        packed = keys.open(data[len(_OUTSIDE) :], _OUTSIDE)
+        unpacking = zstandard.ZstdDecompressor()
+        whole = unpacking.decompress(packed, max_output_size=OBJECT_BYTES_MAX)
+        body = _LENGTH_BYTES + int.from_bytes(whole[:_LENGTH_BYTES], "big")
+        index = _decoder.decode(whole[_LENGTH_BYTES:body])
+    except SealError as error:
+        raise ArchiveError(f"{key} cannot be opened: {error}") from error
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise ArchiveError(f"{key} does not hold what it should: {error}") from error
+    return Contents(
+        index.stream,
+        index.shard_id,
+        _position(index.shard_id, index.after),
+        Position(index.shard_id, *index.through),
+        tuple(_records(index, whole, body)),
+    )
+
+
+def _records(index: _Index, whole: bytes, start: int) -> Iterator[Record]:
+    shard_id = index.shard_id
+    ends = pairwise(accumulate(index.lengths, initial=start))
+    for sequence, sub, arrived, key, (begin, end) in zip(
+        index.sequences, index.subs, index.arrivals, index.keys, ends, strict=True
+    ):
+        yield Record(Position(shard_id, sequence, sub), whole[begin:end], key, arrived)
+
+
+def _place(position: Position) -> tuple[str, int]:
+    return position.sequence_number, position.sub_sequence_number
+
+
+def _position(shard_id: str, place: tuple[str, int] | None) -> Position | None:
+    return Position(shard_id, *place) if place else None
