@@ -1,0 +1,152 @@
+"""Every chart and list of the dashboards, asked of a real node as Dashboards would ask it."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from events.instant import HOUR, MINUTE, SECOND
+from events.page import Entity
+from events.score import Reason, Score
+from events.transaction import Line
+from events.verdict import Verdict
+from local.opensearch import OpenSearchNode
+from sinks import templates
+from sinks.dashboards.export import export
+from sinks.opensearch import OpenSearchSink
+from sinks.opensearch_client import connect
+from tests.sinks import dashboard_format as form
+from tests.sinks.dashboard_search import (
+    METRICS,
+    Json,
+    chart_body,
+    innermost,
+    listing_body,
+    pattern_of,
+    state_of,
+)
+from tests.sinks.made import NOON, batch, page, rejection, scored
+
+pytestmark = pytest.mark.integration
+
+OBJECTS, _ = form.read(export())
+BY_ID = {(saved["type"], saved["id"]): saved for saved in OBJECTS}
+MADE = "transactions-*,pages-*,verdicts*,rejections-*,operations*"
+SINCE, UNTIL = NOON - HOUR // 2, NOON + HOUR
+
+
+def transactions() -> list[Any]:
+    """Ninety of seven shops within two minutes: every third a refund, in shop-000 every one."""
+    made = []
+    for n in range(90):
+        refund = n % 3 == 0 or n % 7 == 0
+        reasons = tuple(
+            Reason(kind, "shop", f"shop-{n % 7:03d}", 0.5, 9.0, "refunds", 0.5)
+            for kind in ("volume", "cashier" if n % 2 else "card")
+        )
+        made.append(
+            scored(
+                n,
+                score=Score(0.9 + n / 1_000, reasons, "m1") if refund else None,
+                type="REFUND" if refund else "SALE",
+                currency="EUR" if n % 7 == 6 else "GBP",
+                register_id=f"r-{n % 2}",
+                payment_method="CARD",
+                card_token=f"hash-{n % 11}",
+                contact_email="hash-of-an-address",
+                reason="DAMAGED" if refund else None,
+                lines=(Line(f"i-{n % 4}", f"Item {n % 4}", "toys", 1_000, 249_900),),
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(opensearch: OpenSearchNode) -> Iterator[Any]:
+    client = connect(opensearch.url)
+    templates.apply(client)
+    client.indices.delete(index=MADE)
+    sink = OpenSearchSink(client, threading.Event(), clock=lambda: NOON + MINUTE)
+    entity = Entity("cashier", "c-1")
+    verdict = Verdict("p-3", "shop-003", "cashier", "fraud", NOON + MINUTE, "me", None)
+    made = batch(
+        *transactions(),
+        pages=(
+            page(),
+            page(1, "updated", page_id="p-2", shop_id="shop-002", entity=entity),
+            page(2, "closed", page_id="p-3", shop_id="shop-003", reason="cashier"),
+        ),
+        rejections=tuple(
+            rejection(
+                300 + n,
+                arrived_at=NOON + n * SECOND,
+                reason="not_json" if n % 3 else "amount_not_positive",
+            )
+            for n in range(9)
+        ),
+    )
+    written = sink.write(msgspec.structs.replace(made, verdicts=(verdict,)))
+    assert written.rejections == ()
+    client.indices.refresh(index=MADE)
+    yield client
+    client.indices.delete(index=MADE)
+    client.close()
+
+
+def ask(client: Any, saved: Json, body: Json) -> Json:
+    answer: Json = client.search(index=pattern_of(saved, BY_ID).indices, body=body)
+    assert answer["_shards"]["failed"] == 0, answer["_shards"]
+    assert not answer["timed_out"]
+    return answer
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        pytest.param(saved, id=saved["id"])
+        for saved in OBJECTS
+        if saved["type"] == "visualization" and state_of(saved)["aggs"]
+    ],
+)
+def test_every_chart_has_buckets(client: Any, saved: Json) -> None:
+    states = state_of(saved)["aggs"]
+    body = chart_body(saved, pattern_of(saved, BY_ID), SINCE, UNTIL)
+    buckets = innermost(ask(client, saved, body), states)
+    assert buckets
+    full = [bucket for bucket in buckets if bucket["doc_count"]]
+    assert full
+    for state in states:
+        if state["type"] in METRICS - {"count"}:
+            assert any(has_value(bucket[state["id"]]) for bucket in full), state
+
+
+@pytest.mark.parametrize(
+    "saved", [pytest.param(saved, id=saved["id"]) for saved in OBJECTS if saved["type"] == "search"]
+)
+def test_every_list_has_rows_and_every_column_a_value(client: Any, saved: Json) -> None:
+    pattern = pattern_of(saved, BY_ID)
+    answer = ask(client, saved, listing_body(saved, pattern, SINCE, UNTIL))
+    rows = answer["hits"]["hits"]
+    assert rows
+    for column in saved["attributes"]["columns"]:
+        assert any(values_at(row["_source"], column.split(".")) for row in rows), column
+    assert all("contact_email" not in row["_source"] for row in rows)
+    assert "hash-of-an-address" not in repr(rows)
+
+
+def has_value(found: Json) -> bool:
+    if "hits" in found:
+        return bool(found["hits"]["hits"])
+    if "values" in found:
+        return all(value["value"] is not None for value in found["values"])
+    return found["value"] is not None
+
+
+def values_at(source: Any, path: list[str]) -> list[Any]:
+    if isinstance(source, list):
+        return [value for one in source for value in values_at(one, path)]
+    if not path:
+        return [source]
+    return values_at(source[path[0]], path[1:]) if path[0] in source else []
