@@ -64,7 +64,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def fail(self, failing: Failing) -> None:
-        """From now on this fails, and nothing else."""
+        """From now on this fails, and nothing else; said again, it changes nothing."""
         self._server.change(failing)
 
     def lift(self) -> None:
@@ -107,6 +107,8 @@ class _Server(ThreadingHTTPServer):
 
     def change(self, failing: Failing | None) -> None:
         with self._lock:
+            if failing == self._failing:
+                return
             self._failing = failing
             self._lifted.set()  # what hung under the fault before is let go of
             self._lifted = threading.Event()

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 
 from local.drained import wait_until_drained
-from local.faults import kinds
 from local.opensearch import OpenSearchNode
 from local.outcome import read_outcome
 from local.part import Part, PartError
 from local.producer import put_all
+from local.resident import Sampler
 from local.soaking import STUCK_SECONDS_MAX, Options, Tell, samples
 from local.stack import Stack
 from local.stream_reading import contents
@@ -20,7 +20,6 @@ from local.verdict import faults as differences
 from local.worker import WORKER_STOP_SECONDS_MAX, start_worker
 
 _SETTINGS = {"TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "5"}
-_MIB = 2**20
 _PUTS = 200
 """The records arrive in so many pieces, spread over the outage."""
 _BEFORE_SHARE = 0.02
@@ -55,27 +54,6 @@ class OutageReport(msgspec.Struct, frozen=True):
     faults: list[str]
 
 
-class _Sampler:
-    """Resident memory of a worker's processes by kind, over time."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._seen: list[tuple[float, str, float]] = []
-
-    def look(self) -> None:
-        """Take one sample of each process."""
-        now = time.monotonic()
-        for kind, process in kinds(self._pid):
-            self._seen.append((now, kind, process.memory_info().rss / _MIB))
-
-    def most(self, kind: str, since: float, until: float) -> float:
-        """The most that a process of `kind` had in that time; 0 where none was seen."""
-        return round(
-            max((m for at, k, m in self._seen if k == kind and since <= at <= until), default=0.0),
-            1,
-        )
-
-
 def outage(folder: Path, options: Options, seconds: float, tell: Tell) -> OutageReport:
     """OpenSearch goes away for `seconds`, while nearly all of the records arrive.
 
@@ -98,7 +76,7 @@ def _run(
     put_all(kinesis, made.stream, iter(records[:first]))
     worker = start_worker(stack, _SETTINGS)
     try:
-        sampler = _Sampler(worker.pid)
+        sampler = Sampler(worker.pid)
         began = time.monotonic()
         _drain(stack, worker, sampler)
         down = time.monotonic()
@@ -145,7 +123,7 @@ def _run(
     )
 
 
-def _watch(worker: Part, sampler: _Sampler, seconds: float) -> None:
+def _watch(worker: Part, sampler: Sampler, seconds: float) -> None:
     """Sample for so long."""
     until = time.monotonic() + seconds
     while True:
@@ -156,13 +134,13 @@ def _watch(worker: Part, sampler: _Sampler, seconds: float) -> None:
         time.sleep(min(_SAMPLE_SECONDS, left))
 
 
-def _look(worker: Part, sampler: _Sampler) -> None:
+def _look(worker: Part, sampler: Sampler) -> None:
     if worker.exit_code is not None:
         raise PartError(f"the worker ended with {worker.exit_code}: {trouble(worker)}")
     sampler.look()
 
 
-def _drain(stack: Stack, worker: Part, sampler: _Sampler) -> None:
+def _drain(stack: Stack, worker: Part, sampler: Sampler) -> None:
     made = stack.provisioned
     tips = contents(stack.aws.client("kinesis"), made.stream, made.shards).tips
     wait_until_drained(
