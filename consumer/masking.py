@@ -9,6 +9,7 @@ import msgspec
 
 from events.decode import too_deep
 from events.pseudonym import Pseudonymizer
+from events.redaction import has_personal
 from events.wire import WireLine, WireTransaction
 
 SHOWN_CHARACTERS_MAX: Final = 120
@@ -24,12 +25,8 @@ _PERSONAL: Final = frozenset({"payment", "contact"})
 _PLAIN: Final = frozenset(WireTransaction.__struct_fields__) - _PERSONAL - {"lines"}
 _PLAIN_OF_LINE: Final = frozenset(WireLine.__struct_fields__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_DIGITS: Final = re.compile(r"[1-9][ -]?(?:\d[ -]?){12,}\d")
 _TELLING_CHARACTERS: Final = 3
 _FAULT_BYTE: Final = re.compile(r"\bbyte (\d{1,9})\b")
-_CARD_DIGITS: Final = range(14, 20)
-"""Of cards in use; articles have barcodes of twelve and thirteen."""
-
 
 _KNOWN_NAME: Final = re.compile(
     "|".join(
@@ -55,8 +52,8 @@ def shown(
 ) -> str:
     """`text` as it may be shown: printable, bounded, and masked where it looks personal.
 
-    That is: an e-mail address, fourteen to nineteen digits in a row that check out as a card's
-    number, or one of `secrets` in it.
+    That is: what events/redaction.py takes out of texts, anything else with an `@`, or one of
+    `secrets` in it.
     """
     if _looks_personal(text) or any(secret in text.casefold() for secret in secrets):
         return f"‹{len(text)} characters, masked›"
@@ -210,14 +207,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _looks_personal(text: str) -> bool:
-    return "@" in text or any(_is_card_number(found.group()) for found in _DIGITS.finditer(text))
-
-
-def _is_card_number(text: str) -> bool:
-    """Whether its digits check out as ISO/IEC 7812 has it (Luhn's sum)."""
-    digits = [int(sign) for sign in text if sign.isdecimal() and sign.isascii()]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return len(digits) in _CARD_DIGITS and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+    return "@" in text or has_personal(text)
 
 
 def _escaped(sign: str) -> str:

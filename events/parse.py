@@ -1,5 +1,6 @@
 """Record to Transaction or Rejection: where bytes become types, once."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ from events.money import (
     quantity_thousandths,
     unit_price_e4,
 )
+from events.noted import noted
 from events.parse_reason import ParseFault, ParseReason
 from events.pseudonym import Pseudonymizer
 from events.record import Record
+from events.redaction import has_personal, redacted
 from events.rejection import Rejection
 from events.suppression import Lift, Suppression, suppression_of
 from events.transaction import Line, Transaction
@@ -61,6 +64,9 @@ _PRESENT_AS: Final[dict[str, tuple[str, ...]]] = {
 
 _ABSENT: Final = (None, "", ())
 
+_OWN_ID_MAX: Final = 8
+"""Characters of a customer's id that is taken as it comes without a look."""
+
 _MINUTE: Final = timedelta(minutes=1)
 
 _PIECE: Final = 10**QUANTITY_DECIMALS
@@ -78,13 +84,22 @@ _ID_FIELDS: Final = (
 
 
 class _Shared(dict[Any, Any]):
-    """The one copy of each text that is asked for."""
+    """The one copy of each text that is asked for, as `made` makes it when it first comes.
+
+    So a text that many records have is looked at for personal data once.
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: Callable[[str], str] | None = None) -> None:
+        super().__init__()
+        self._made = made
 
     def __missing__(self, text: str) -> str:
         if len(self) >= TEXTS_SHARED_MAX:
             self.clear()
-        self[text] = text
-        return text
+        self[text] = shown = self._made(text) if self._made is not None and text else text
+        return shown
 
 
 class Parser:
@@ -115,7 +130,9 @@ class Parser:
         self._pseudonymize = pseudonymize
         self._required = tuple((name, _PRESENT_AS[name]) for name in required_fields)
         self._future_max = future_max
-        self._shared = _Shared()
+        self._ids = _Shared()
+        self._texts = _Shared(redacted)
+        self._people = _Shared(pseudonymize.cashier_id)
 
     def parse(self, record: Record) -> Transaction | Verdict | Suppression | Lift | Rejection:
         """The transaction in `record`, or what a person said, or what is wrong with it.
@@ -129,7 +146,7 @@ class Parser:
             if not deep:
                 said = verdict_of(record.data) or suppression_of(record.data)
                 if said is not None:
-                    return said
+                    return noted(said)
             fault = ParseFault(ParseReason.TOO_DEEP) if deep else found
             return Rejection(
                 position=record.position,
@@ -139,10 +156,12 @@ class Parser:
                 field=fault.field,
                 detail=fault.detail,
                 arrived_at=record.arrived_at,
-                shop_id=None if deep else shop_id_of(record.data),
+                shop_id=None if deep else _shown_shop(record.data),
             )
 
-    def _transaction(self, data: bytes, arrived_at: Instant | None) -> Transaction:
+    def _transaction(  # noqa: C901 -- a call for a part of it takes longer than the part
+        self, data: bytes, arrived_at: Instant | None
+    ) -> Transaction:
         wire, unknown = decode(data)
         if wire.schema != SCHEMA_VERSION and wire.schema is not None:
             raise ParseFault(ParseReason.SCHEMA_UNSUPPORTED, "schema")
@@ -163,26 +182,30 @@ class Parser:
                 card = self._pseudonymize.card_token(payment.card_token)
         if wire.contact is not None:
             name, email = self._contact(wire.contact)
-        shared = self._shared
+        ids, texts = self._ids, self._texts
+        customer = wire.customer_id
+        # The retailer's own numbers are shorter than anything personal but an e-mail address.
+        if customer is not None and (len(customer) > _OWN_ID_MAX or "@" in customer):
+            customer = self._pseudonymize.customer_id(customer)
         transaction = Transaction(
             wire.transaction_id,
-            shared[wire.shop_id],
+            ids[wire.shop_id],
             wire.type,
             occurred_at,
             utc_offset_minutes,
-            shared[wire.currency],
+            ids[wire.currency],
             total,
-            shared[wire.register_id],
-            shared[wire.cashier_id],
-            shared[method],
+            ids[wire.register_id],
+            self._people[wire.cashier_id],
+            texts[method],
             card,
-            wire.customer_id,
+            customer,
             name,
             email,
             wire.original_transaction_id,
-            shared[wire.reason],
+            texts[wire.reason],
             approval_limit,
-            _lines(wire.lines, shared) if wire.lines else (),
+            _lines(wire.lines, ids, texts) if wire.lines else (),
             unknown,
         )
         for field, attributes in self._required:
@@ -213,6 +236,12 @@ class Parser:
         if occurred_at < OCCURRED_MIN:
             raise ParseFault(ParseReason.OCCURRED_TOO_LONG_AGO, "occurred_at")
         return occurred_at, offset // _MINUTE if offset else 0
+
+
+def _shown_shop(data: bytes) -> str | None:
+    """The shop that a rejected record speaks of; what stands there may be anything."""
+    shop_id = shop_id_of(data)
+    return None if shop_id is None or has_personal(shop_id) else shop_id
 
 
 def _check_ids(wire: WireTransaction) -> None:
@@ -260,7 +289,7 @@ def _amounts(wire: WireTransaction, exponent: int) -> tuple[int, int | None]:
     return total, limit
 
 
-def _lines(lines: tuple[WireLine, ...], shared: _Shared) -> tuple[Line, ...]:
+def _lines(lines: tuple[WireLine, ...], ids: _Shared, texts: _Shared) -> tuple[Line, ...]:
     parsed: list[Line] = []
     for line in lines:
         quantity, price = line.quantity, line.unit_price
@@ -281,9 +310,9 @@ def _lines(lines: tuple[WireLine, ...], shared: _Shared) -> tuple[Line, ...]:
             raise ParseFault(error.reason, path) from None
         parsed.append(
             Line(
-                shared[line.item_id],
-                shared[line.description],
-                shared[line.category],
+                ids[line.item_id],
+                texts[line.description],
+                texts[line.category],
                 quantity,
                 price,
             )

@@ -4,10 +4,12 @@ import unicodedata
 from hashlib import blake2b
 from typing import Final, Literal, get_args
 
+from events.redaction import has_personal
+
 KEY_BYTES_MIN: Final = 16
 DIGEST_BYTES: Final = 12
 
-_Kind = Literal["card", "name", "email"]
+_Kind = Literal["card", "name", "email", "customer", "cashier"]
 _KINDS: Final[tuple[_Kind, ...]] = get_args(_Kind)
 
 
@@ -52,6 +54,17 @@ class Pseudonymizer:
     def contact_email(self, clear: str) -> str:
         """The pseudonym of an e-mail address; case and surrounding blanks make no difference."""
         return self._pseudonym("email", clear.strip().lower())
+
+    def customer_id(self, clear: str) -> str:
+        """A customer's id, which is the retailer's own number, as it came.
+
+        One that is an e-mail address, a telephone or a card number besides shows as its pseudonym.
+        """
+        return self._pseudonym("customer", clear) if has_personal(clear) else clear
+
+    def cashier_id(self, clear: str) -> str:
+        """Likewise a cashier's, or the person's who gave a verdict."""
+        return self._pseudonym("cashier", clear) if has_personal(clear) else clear
 
     def _pseudonym(self, kind: _Kind, normal: str) -> str:
         hasher = self._keyed[kind]()

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from events.parse_reason import ParseFault, ParseReason
+from events.redaction import kept_fields
 from events.wire import WireLine, WireTransaction
 
 UNKNOWN_BYTES_MAX: Final = 16 * 1024
@@ -30,8 +31,9 @@ def unknown_fields(data: bytes) -> bytes | None:
     """The fields that the schema does not know, as one JSON object.
 
     Those of lines come under `lines` and the line's index. Those inside `payment` and `contact`
-    are left out: whatever a source adds there may be card or contact data. `data` is a valid wire
-    transaction, not too deep.
+    are left out: whatever a source adds there may be card or contact data. What is personal by its
+    name or its looks is taken out (events/redaction.py). `data` is a valid wire transaction, not
+    too deep.
 
     Raises:
         ParseFault: they take more than `UNKNOWN_BYTES_MAX`.
@@ -50,10 +52,12 @@ def unknown_fields(data: bytes) -> bytes | None:
         unknown["lines"] = lines
     if not unknown:
         return None
-    kept = msgspec.json.encode(unknown)
-    if len(kept) > UNKNOWN_BYTES_MAX:
+    if len(msgspec.json.encode(unknown)) > UNKNOWN_BYTES_MAX:  # before anybody looks through it
         raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE)
-    return kept
+    encoded = msgspec.json.encode(kept_fields(unknown))
+    if len(encoded) > UNKNOWN_BYTES_MAX:
+        raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE)
+    return encoded
 
 
 def _without(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:

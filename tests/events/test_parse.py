@@ -275,4 +275,4 @@ def test_transactions_share_one_copy_of_what_repeats_and_the_copies_are_bounded(
     assert one.lines[0].category is other.lines[0].category
     for number in range(TEXTS_SHARED_MAX + 100):
         parser.parse(record(wire(cashier_id=f"c-{number}")))
-    assert 100 <= len(parser._shared) <= TEXTS_SHARED_MAX
+    assert 100 <= len(parser._people) <= TEXTS_SHARED_MAX
