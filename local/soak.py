@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from local.ending import Ending
+from local.failing_services import FailingReport, failing_in, failing_text
 from local.outage import OutageReport, outage, outage_text
 from local.soaking import Options, Report, soak
 
@@ -35,13 +36,25 @@ _FOLDER = Path(".tillwatch/soak")
     help="Instead of kills: OpenSearch is away for so many seconds, while the records arrive.",
 )
 @click.option(
+    "--services",
+    "services_seconds",
+    type=float,
+    help="Instead of kills: S3, SQS, DynamoDB and SNS fail in turn, each for so many seconds.",
+)
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     default=_FOLDER,
     show_default=True,
     help="The folder that state, logs and the report lie in; it is emptied first.",
 )
-def main(*, state: Path, outage_seconds: float | None, **given: object) -> None:
+def main(
+    *,
+    state: Path,
+    outage_seconds: float | None,
+    services_seconds: float | None,
+    **given: object,
+) -> None:
     """Kill a worker's processes again and again; then compare everything that came out.
 
     Ends with 1 where a document, a row or a page is missing, doubled or different. The report is
@@ -54,8 +67,17 @@ def main(*, state: Path, outage_seconds: float | None, **given: object) -> None:
     def tell(what: str) -> None:
         click.echo(f"[{time.monotonic() - began:7.1f} s] {what}", err=True)
 
-    report: Report | OutageReport
-    if outage_seconds is None:
+    report: Report | OutageReport | FailingReport
+    if services_seconds is not None:
+        report = failing_in(
+            state,
+            seed=options.seed,
+            records=options.records,
+            seconds=services_seconds,
+            tell=tell,
+        )
+        said = failing_text(report)
+    elif outage_seconds is None:
         report = soak(state, options, tell)
         said = text(report)
     else:
