@@ -21,7 +21,7 @@ from console.live import Evidence, Live
 from console.reader import Reader, Unavailable
 from console.verdicts import VerdictEndpoint
 from console.windows import DEFAULT_WINDOW, WINDOWS
-from consumer.verdict import Giver
+from consumer.giver import Giver
 from events.instant import Instant
 
 STATIC = Path(__file__).parent / "static"

@@ -32,7 +32,7 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
 
     from console.app import build
     from console.reader import REQUEST_SECONDS_MAX, Reader
-    from consumer.verdict import giver_of
+    from consumer.giver import giver_of
     from sinks.opensearch_client import connect
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
@@ -46,7 +46,7 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     )
     listener = _listen(host, port)
     click.echo(f"http://{host}:{listener.getsockname()[1]}/")
-    giver = giver_of(dict(os.environ))
+    giver = giver_of(os.environ)
     reader = Reader(client, lambda: time.time_ns() // 1_000, takes_verdicts=giver is not None)
     app = build(reader, (*_LOOPBACK, host, *public_names), giver=giver)
     config = uvicorn.Config(

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.reader import Reader, Unavailable
-from consumer.verdict import Giver, NotGiven
+from consumer.giver import Giver, NotGiven
 from events.instant import Instant
 from events.verdict import Finding, Verdict
 

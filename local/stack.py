@@ -91,7 +91,7 @@ class Stack:
         if self.node is not None:
             client = self.search_client()
             try:
-                made = "transactions-*,pages-*,verdicts*,rejections-*,operations*"
+                made = "transactions-*,pages-*,verdicts*,suppressions*,rejections-*,operations*"
                 client.indices.delete(index=made)
             finally:
                 client.close()

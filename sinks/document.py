@@ -15,12 +15,13 @@ from events.page import Entity, Page
 from events.position import Position
 from events.rejection import Rejection
 from events.score import Score
+from events.suppression import Lift, Suppression
 from events.transaction import Line
 from events.verdict import Verdict
 from sinks.amount import money_json, quantity_json, unit_price_json
+from sinks.document_said import SuppressionDocument, VerdictDocument, said_document
 
 OPERATIONS = "operations"
-VERDICTS = "verdicts"
 REJECTIONS_UNDATED = "rejections-undated"
 """Where rejections go whose record has no time of arrival, as from a file."""
 
@@ -105,18 +106,8 @@ class PageDocument(msgspec.Struct, omit_defaults=True):
     model_version: str
     summary: str
     window_seconds: int | None = None
-
-
-class VerdictDocument(msgspec.Struct, omit_defaults=True):
-    """What was said of a page last; `_id` is the page's."""
-
-    page_id: str
-    shop_id: str
-    reason: str
-    verdict: str
-    given_at: datetime
-    by: str | None = None
-    note: str | None = None
+    first_at: datetime | None = None
+    suppressed_by: str | None = None
 
 
 class RejectionDocument(msgspec.Struct, omit_defaults=True):
@@ -147,7 +138,7 @@ class StatusDocument(msgspec.Struct, omit_defaults=True):
     last_event_at: datetime | None = None
 
 
-Source = Scored | Page | Verdict | Rejection | Position
+Source = Scored | Page | Verdict | Suppression | Lift | Rejection | Position
 """What a document was built from; a status document from the position that it reports."""
 
 
@@ -156,7 +147,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     action: Action
     document: (
-        TransactionDocument | PageDocument | VerdictDocument | RejectionDocument | StatusDocument
+        TransactionDocument
+        | PageDocument
+        | VerdictDocument
+        | SuppressionDocument
+        | RejectionDocument
+        | StatusDocument
     )
     source: Source
 
@@ -229,6 +225,8 @@ def page(item: Page) -> Entry:
         model_version=item.model_version,
         summary=item.summary,
         window_seconds=item.window // SECOND or None,
+        first_at=to_datetime(item.first_at) if item.first_at else None,
+        suppressed_by=item.suppressed_by,
     )
     return Entry(Action(target), document, item)
 
@@ -243,19 +241,11 @@ def latest(pages: tuple[Page, ...]) -> list[Page]:
     return list(newest.values())
 
 
-def verdict(item: Verdict) -> Entry:
-    """The entry of one verdict: the latest on a page stands, in whatever order they are written."""
-    target = _VersionedTarget(VERDICTS, item.page_id, item.given_at // (SECOND // 1_000))
-    document = VerdictDocument(
-        page_id=item.page_id,
-        shop_id=item.shop_id,
-        reason=item.reason,
-        verdict=item.finding,
-        given_at=to_datetime(item.given_at),
-        by=item.by,
-        note=item.note,
-    )
-    return Entry(Action(target), document, item)
+def said(item: Verdict | Suppression | Lift) -> Entry:
+    """The entry of what a person said: the latest stands, in whatever order they are written."""
+    index, id_, document = said_document(item)
+    version = item.given_at // (SECOND // 1_000)
+    return Entry(Action(_VersionedTarget(index, id_, version)), document, item)
 
 
 def rejection(item: Rejection) -> Entry:

@@ -13,6 +13,7 @@ from events.failure import failure
 from events.instant import Instant
 from events.page import Page
 from events.rejection import Rejection
+from events.suppression import Lift, Suppression
 from events.verdict import Verdict
 from sinks import document
 from sinks.bulk import BODY_BYTES_MAX, Body, ItemError, Refuse, bodies, detail_of, field_of, judge
@@ -100,7 +101,7 @@ class OpenSearchSink:
     def _entries(self, batch: Batch, status: Entry, refuse: Refuse) -> Iterator[Entry]:
         yield from self._transactions(batch.scored, refuse)
         yield from _built(document.page, document.latest(batch.pages), refuse)
-        yield from _built(document.verdict, batch.verdicts, refuse)
+        yield from _built(document.said, (*batch.verdicts, *batch.suppressions), refuse)
         yield from _built(document.rejection, batch.rejections, refuse)
         yield status
 
@@ -198,7 +199,7 @@ class _Refused:
         return tuple(sorted(self._rejections, key=lambda rejection: rejection.position.order))
 
 
-Made = TypeVar("Made", Page, Verdict, Rejection)
+Made = TypeVar("Made", Page, Verdict | Suppression | Lift, Rejection)
 
 
 def _built(

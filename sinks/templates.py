@@ -95,6 +95,8 @@ _PAGES = _object(
     model_version=_KEYWORD,
     summary={"type": "text"},
     window_seconds=_INTEGER,
+    first_at=_DATE,
+    suppressed_by=_KEYWORD,
 )
 
 _VERDICTS = _object(
@@ -103,6 +105,19 @@ _VERDICTS = _object(
     reason=_KEYWORD,
     verdict=_KEYWORD,
     given_at=_DATE,
+    by=_KEYWORD,
+    note=_SHOWN_ONLY,
+)
+
+_SUPPRESSIONS = _object(
+    rule_id=_KEYWORD,
+    shop_id=_KEYWORD,
+    action=_KEYWORD,
+    given_at=_DATE,
+    since=_DATE,
+    until=_DATE,
+    entity=_object(kind=_KEYWORD, id=_KEYWORD),
+    reason=_KEYWORD,
     by=_KEYWORD,
     note=_SHOWN_ONLY,
 )
@@ -135,6 +150,7 @@ _MAPPINGS = {
     "transactions": ("transactions-*", _TRANSACTIONS),
     "pages": ("pages-*", _PAGES),
     "verdicts": ("verdicts", _VERDICTS),
+    "suppressions": ("suppressions", _SUPPRESSIONS),
     "rejections": ("rejections-*", _REJECTIONS),
     "operations": ("operations", _OPERATIONS),
 }

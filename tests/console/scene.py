@@ -12,6 +12,7 @@ from events.page import Entity, Page, PageStatus
 from events.position import Position
 from events.rejection import Rejection
 from events.score import Reason, Score
+from events.suppression import Lift, Suppression
 from events.transaction import Transaction, TransactionType
 from events.verdict import Verdict
 from sinks.opensearch import OpenSearchSink
@@ -138,6 +139,7 @@ def put(
     pages: Sequence[Page] = (),
     rejections: Sequence[Rejection] = (),
     verdicts: Sequence[Verdict] = (),
+    suppressions: Sequence[Suppression | Lift] = (),
     shard_id: str = SHARD,
     behind_millis: int | None = 1_200,
     written_at: Instant = WRITTEN_AT,
@@ -156,6 +158,9 @@ def put(
             records=len(positions),
             behind_millis=behind_millis,
             verdicts=tuple(verdicts),
+            suppressions=tuple(suppressions),
         )
     )
-    client.indices.refresh(index="transactions-*,pages-*,rejections-*,operations,verdicts*")
+    client.indices.refresh(
+        index="transactions-*,pages-*,rejections-*,operations,verdicts*,suppressions*"
+    )

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from consumer.cli import main
-from consumer.verdict import NotGiven, giver_of
+from consumer.giver import NotGiven, giver_of
 from events.verdict import Verdict, verdict_of
 
 STREAM = "verdicts-test"

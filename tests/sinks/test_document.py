@@ -5,6 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from events.instant import DAY
+from events.page import Entity
+from events.suppression import Lift, suppression
 from events.transaction import Line
 from events.verdict import Verdict
 from sinks import document
@@ -135,7 +138,7 @@ def test_only_the_latest_revision_of_a_page_is_written() -> None:
 
 def test_the_latest_verdict_on_a_page_stands() -> None:
     item = Verdict("p-1", "shop-001", "volume", "ok", NOON, "ann", "a recall")
-    target, body = encoded(document.verdict(item))
+    target, body = encoded(document.said(item))
     assert target == {
         "_index": "verdicts",
         "_id": "p-1",
@@ -151,6 +154,44 @@ def test_the_latest_verdict_on_a_page_stands() -> None:
         "by": "ann",
         "note": "a recall",
     }
+
+
+def test_a_rule_and_its_end_are_two_documents() -> None:
+    rule = suppression(
+        "shop-001",
+        NOON + DAY,
+        given_at=NOON,
+        entity=Entity("cashier", "c-1"),
+        reason="cashier",
+        note="a recall",
+    )
+    target, body = encoded(document.said(rule))
+    assert (target["_index"], target["_id"]) == ("suppressions", rule.rule_id)
+    assert body == {
+        "rule_id": rule.rule_id,
+        "shop_id": "shop-001",
+        "action": "suppress",
+        "given_at": "2026-01-05T12:00:00Z",
+        "until": "2026-01-06T12:00:00Z",
+        "entity": {"kind": "cashier", "id": "c-1"},
+        "reason": "cashier",
+        "note": "a recall",
+    }
+    target, body = encoded(document.said(Lift(rule.rule_id, "shop-001", NOON, "ann")))
+    assert target["_id"] == f"{rule.rule_id}#lift"
+    assert body == {
+        "rule_id": rule.rule_id,
+        "shop_id": "shop-001",
+        "action": "lift",
+        "given_at": "2026-01-05T12:00:00Z",
+        "by": "ann",
+    }
+
+
+def test_a_page_names_the_rule_that_keeps_it_back() -> None:
+    _, body = encoded(document.page(msgspec.structs.replace(page(0), suppressed_by="s-1")))
+    assert body["suppressed_by"] == "s-1"
+    assert "suppressed_by" not in encoded(document.page(page(0)))[1]
 
 
 def test_a_rejection_has_no_bytes_and_one_place() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from events.transaction import Line
-from sinks import document, templates
+from sinks import document, document_said, templates
 from sinks.opensearch import OpenSearchSink
 from tests.sinks.made import NOON, batch, page, rejection, score, scored
 
@@ -24,7 +24,8 @@ def fields_of(struct: type[msgspec.Struct]) -> set[str]:
     [
         ("transactions", document.TransactionDocument),
         ("pages", document.PageDocument),
-        ("verdicts", document.VerdictDocument),
+        ("verdicts", document_said.VerdictDocument),
+        ("suppressions", document_said.SuppressionDocument),
         ("rejections", document.RejectionDocument),
         ("operations", document.StatusDocument),
     ],
