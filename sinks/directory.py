@@ -1,7 +1,9 @@
 """Objects as files below one directory of this machine."""
 
+import fcntl
 import os
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 _TEMPORARY = ".partial-"
@@ -63,6 +65,35 @@ class DirectoryObjectStore:
     def delete(self, key: str) -> None:
         """Remove `key`; no error where there is none."""
         self._file(key).unlink(missing_ok=True)
+
+    def tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object under `key` and the tag of this content; None where there is none."""
+        try:
+            body = self.get(key)
+        except KeyError:
+            return None
+        return body, sha256(body).hexdigest()
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        """Write `body` if the object still has `tag`; see ConditionalStore.
+
+        Who writes under a condition takes turns, by a lock on the directory that the object lies
+        in; a plain `put` does not wait for it.
+        """
+        folder = self._file(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            held = self.tagged(key)
+            if held is not None and held[0] == body:
+                return True
+            if (held[1] if held else None) != tag:
+                return False
+            self.put(key, body)
+            return True
+        finally:
+            os.close(handle)
 
     def _file(self, key: str) -> Path:
         parts = key.split("/")

@@ -1,6 +1,7 @@
 """Objects, batches and fences kept in memory: for tests, and for runs without services."""
 
 import threading
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from events.batch import Batch
@@ -44,6 +45,23 @@ class MemoryObjectStore:
         """Remove `key`; no error where there is none."""
         with self._lock:
             self._objects.pop(key, None)
+
+    def tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object under `key` and the tag of this content; None where there is none."""
+        with self._lock:
+            body = self._objects.get(key)
+        return None if body is None else (body, sha256(body).hexdigest())
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        """Write `body` if the object still has `tag`; see ConditionalStore."""
+        with self._lock:
+            held = self._objects.get(key)
+            if held == body:
+                return True
+            if (None if held is None else sha256(held).hexdigest()) != tag:
+                return False
+            self._objects[key] = bytes(body)
+            return True
 
 
 class MemorySink:

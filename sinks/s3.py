@@ -10,6 +10,7 @@ from sinks.aws_errors import passes
 from sinks.retry import WAIT_SECONDS_MAX, Retry
 
 _GONE = frozenset({"NoSuchKey", "404"})
+_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 
 
 class S3ObjectStore:
@@ -60,7 +61,36 @@ class S3ObjectStore:
             lambda: self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
         )
 
+    def tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object under `key` and its ETag; None where there is none."""
+        try:
+            return self._retry.call(lambda: self._got(key))
+        except KeyError:
+            return None
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        """Write `body` if the object still has `tag`; see ConditionalStore."""
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        if self._retry.call(lambda: self._put_if(key, body, condition)):
+            return True
+        held = self.tagged(key)
+        return held is not None and held[0] == body
+
+    def _put_if(self, key: str, body: bytes, condition: dict[str, str]) -> bool:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=body, **condition
+            )
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _REFUSED | _GONE:
+                return False
+            raise
+        return True
+
     def _get(self, key: str) -> bytes:
+        return self._got(key)[0]
+
+    def _got(self, key: str) -> tuple[bytes, str]:
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         except ClientError as error:
@@ -69,7 +99,7 @@ class S3ObjectStore:
             raise
         with answer["Body"] as stream:
             body: bytes = stream.read()
-        return body
+        return body, str(answer["ETag"])
 
     def _keys(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from sinks.directory import DirectoryObjectStore
 from sinks.memory import MemoryObjectStore
-from sinks.object_store import ObjectStore
+from sinks.object_store import ConditionalStore, ObjectStore
 from sinks.s3 import S3ObjectStore
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         pytest.param("s3 at the endpoint", marks=pytest.mark.integration),
     ]
 )
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ConditionalStore]:
     if request.param == "memory":
         yield MemoryObjectStore()
     elif request.param == "directory":
@@ -116,3 +116,44 @@ def test_many_threads_may_use_it(store: ObjectStore) -> None:
     for thread in threads:
         thread.join(60)
     assert len(store.keys("")) == 20
+
+
+def test_one_of_two_writers_wins(store: ConditionalStore) -> None:
+    assert store.tagged("m/day") is None
+    assert store.put_if("m/day", b"one", None)
+    assert not store.put_if("m/day", b"other", None), "there is one"
+    held = store.tagged("m/day")
+    assert held is not None
+    assert held[0] == b"one"
+    assert store.put_if("m/day", b"two", held[1])
+    assert not store.put_if("m/day", b"three", held[1]), "it has changed since"
+    assert store.get("m/day") == b"two"
+    assert store.keys("m/") == ["m/day"]
+
+
+def test_a_write_whose_answer_was_lost_may_be_repeated(store: ConditionalStore) -> None:
+    assert store.put_if("m/day", b"one", None)
+    assert store.put_if("m/day", b"one", None)
+    held = store.tagged("m/day")
+    assert held is not None
+    assert store.put_if("m/day", b"two", held[1])
+    assert store.put_if("m/day", b"two", held[1])
+    store.delete("m/day")
+    assert not store.put_if("m/day", b"three", held[1]), "what is gone has no tag"
+    assert store.tagged("m/day") is None
+
+
+def test_of_many_writers_under_one_condition_one_wins(store: ConditionalStore) -> None:
+    won: list[int] = []
+
+    def work(name: int) -> None:
+        if store.put_if("m/day", b"%d" % name, None):
+            won.append(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(won) == 1
+    assert store.get("m/day") == b"%d" % won[0]
