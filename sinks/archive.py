@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from events.batch import Batch
-from sinks.archive_object import Contents, by_hour, encode, key_of
+from sinks.archive_object import Contents, by_hour, encode
 from sinks.archive_seal import Keys
 from sinks.object_store import ObjectStore
 from sinks.prepared import Prepared
@@ -35,12 +35,8 @@ class ArchiveSink:
         """The records of `batch` as objects; see Builder."""
         objects = []
         for hour, records in by_hour(batch.raw):
-            first, last = records[0].position, records[-1].position
-            contents = Contents(
-                self._stream, first.shard_id, batch.after, batch.last, tuple(records)
-            )
-            key = key_of(self._stream, hour, first, last)
-            objects.append((key, encode(contents, self._keys)))
+            contents = Contents(self._stream, batch.last.shard_id, batch.after, tuple(records))
+            objects.append((contents.key(hour), encode(contents, self._keys)))
         return Prepared(partial(self._put, objects))
 
     def close(self) -> None:

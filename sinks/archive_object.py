@@ -1,8 +1,10 @@
 """One object of the raw archive: records of one shard as they came, with their Positions.
 
-`archive/<stream>/date=YYYY-MM-DD/hour=HH/<shard>-<first>-<last>.records`, by the hour (UTC) of
-arrival. On disk: the magic `TWAR`, a two-byte format version, and, sealed (sinks/archive_seal.py),
-zstd-compressed MessagePack of the index and behind it all records' bytes in one piece.
+`archive/<stream>/date=YYYY-MM-DD/hour=HH/<shard>-<first>-<last>-<after>.records`, by the hour (UTC)
+of arrival. `<after>` is where the shard stood before the object's batch: so a list of names says
+whether something between two objects is missing. On disk: the magic `TWAR`, a two-byte format
+version, and, sealed (sinks/archive_seal.py), zstd-compressed MessagePack of the index and behind it
+all records' bytes in one piece.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,8 @@ MAGIC: Final = b"TWAR"
 SUFFIX: Final = ".records"
 LEVEL: Final = 1
 """Of zstd: 3 makes objects a tenth smaller and takes twice the time."""
+_BEGINNING: Final = "0-0"
+"""A Position before all others: what a shard stands at that nobody read yet."""
 _OUTSIDE: Final = MAGIC + FORMAT_VERSION.to_bytes(2, "big")
 _LENGTH_BYTES: Final = 4
 OBJECT_BYTES_MAX: Final = 2**30
@@ -34,35 +38,40 @@ class ArchiveError(Exception):
 
 
 class Name(msgspec.Struct, frozen=True):
-    """What an object's key says: of which shard, from where to where, in which hour."""
+    """What an object's key says: of which shard, from where to where, in which hour.
+
+    Everything of the shard behind `after` (None: since it began) up to `last` is in this object or
+    in another with the same `after`: the one batch of both had records of several hours.
+    """
 
     key: str
     hour: Instant
     shard_id: str
     first: Position
     last: Position
+    after: Position | None
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What an object holds.
-
-    `after` and `through` say what its batch was: everything of the shard behind `after` (None:
-    since the shard began) up to and with `through` is in the objects of that batch, of which there
-    is one for each hour.
-    """
+    """What an object holds; `after` as in its name."""
 
     stream: str
     shard_id: str
     after: Position | None
-    through: Position
     records: tuple[Record, ...]
+
+    def key(self, hour: Instant) -> str:
+        """The key of the object that holds this; there is a record in it at least."""
+        first, last = self.records[0].position.slug, self.records[-1].position.slug
+        after = self.after.slug if self.after else _BEGINNING
+        name = f"{self.shard_id}-{first}-{last}-{after}{SUFFIX}"
+        return f"{folder(self.stream, hour)}{name}"
 
 
 class _Index(msgspec.Struct, array_like=True):
     stream: str
     shard_id: str
     after: tuple[str, int] | None
-    through: tuple[str, int]
     sequences: list[str]
     subs: list[int]
     arrivals: list[int | None]
@@ -80,17 +89,12 @@ def folder(stream: str, hour: Instant) -> str:
     return f"archive/{stream}/date={start.date().isoformat()}/hour={start:%H}/"
 
 
-def key_of(stream: str, hour: Instant, first: Position, last: Position) -> str:
-    """The key of the object that holds records of `hour` from `first` to `last`."""
-    return f"{folder(stream, hour)}{first.shard_id}-{first.slug}-{last.slug}{SUFFIX}"
-
-
 def name_of(key: str, stream: str) -> Name | None:
     """What `key` says; None for one that is no object of the archive of `stream`."""
     path, _, file = key.rpartition("/")
     date, _, hour = path.removeprefix(f"archive/{stream}/date=").partition("/hour=")
-    parts = file.removesuffix(SUFFIX).rsplit("-", 4)
-    if not file.endswith(SUFFIX) or len(parts) != 5:  # noqa: PLR2004 -- a shard and two slugs
+    parts = file.removesuffix(SUFFIX).rsplit("-", 6)
+    if not file.endswith(SUFFIX) or len(parts) != 7:  # noqa: PLR2004 -- a shard and three slugs
         return None
     shard_id, *numbers = parts
     if not all(number.isdigit() for number in (*numbers, hour)):
@@ -99,9 +103,12 @@ def name_of(key: str, stream: str) -> Name | None:
         day = from_datetime(datetime.fromisoformat(date).replace(tzinfo=UTC))
     except ValueError:
         return None
-    first = Position(shard_id, numbers[0], int(numbers[1]))
-    last = Position(shard_id, numbers[2], int(numbers[3]))
-    return Name(key, day + int(hour) * HOUR, shard_id, first, last)
+    first, last, after = (
+        Position(shard_id, sequence, int(sub))
+        for sequence, sub in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    begun = None if after.slug == _BEGINNING else after
+    return Name(key, day + int(hour) * HOUR, shard_id, first, last, begun)
 
 
 def by_hour(records: Sequence[Record]) -> Iterator[tuple[Instant, Sequence[Record]]]:
@@ -130,8 +137,7 @@ def encode(contents: Contents, keys: Keys) -> bytes:
         _Index(
             contents.stream,
             contents.shard_id,
-            _place(contents.after) if contents.after else None,
-            _place(contents.through),
+            _place(contents.after),
             [record.position.sequence_number for record in records],
             [record.position.sub_sequence_number for record in records],
             [record.arrived_at for record in records],
@@ -172,7 +178,6 @@ def decode(key: str, data: bytes, keys: Keys) -> Contents:
         index.stream,
         index.shard_id,
         _position(index.shard_id, index.after),
-        Position(index.shard_id, *index.through),
         tuple(_records(index, whole, body)),
     )
 
@@ -186,7 +191,9 @@ def _records(index: _Index, whole: bytes, start: int) -> Iterator[Record]:
         yield Record(Position(shard_id, sequence, sub), whole[begin:end], key, arrived)
 
 
-def _place(position: Position) -> tuple[str, int]:
+def _place(position: Position | None) -> tuple[str, int] | None:
+    if position is None:
+        return None
     return position.sequence_number, position.sub_sequence_number
 
 

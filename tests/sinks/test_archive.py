@@ -17,10 +17,10 @@ from sinks.archive_object import (
     MAGIC,
     ArchiveError,
     Contents,
+    Name,
     by_hour,
     decode,
     encode,
-    key_of,
     name_of,
 )
 from sinks.archive_seal import KEY_BYTES, Keys, SealError, key_id
@@ -55,37 +55,33 @@ def test_what_it_holds_is_every_record_to_the_byte_by_the_hour_of_arrival() -> N
     assert [name_of(key, STREAM) is not None for key in found] == [True] * 3
     assert [one for contents in found.values() for one in contents.records] == records
     assert {contents.after for contents in found.values()} == {position(-5)}
-    assert {contents.through for contents in found.values()} == {records[-1].position}
     for key, contents in found.items():
         name = name_of(key, STREAM)
         assert name is not None
-        assert (name.first, name.last) == (
-            contents.records[0].position,
-            contents.records[-1].position,
-        )
+        ends = (contents.records[0].position, contents.records[-1].position)
+        assert (name.first, name.last, name.after) == (*ends, position(-5))
         hours = {(one.arrived_at or 0) // HOUR * HOUR for one in contents.records}
         assert hours == {name.hour}
 
 
 def test_its_keys_say_stream_hour_shard_and_positions() -> None:
-    first, last = Position("shardId-000000000001", "12", 3), Position("shardId-000000000001", "99")
-    key = key_of(STREAM, NOON, first, last)
-    assert key == (
-        f"archive/{STREAM}/date=2026-01-05/hour=12/shardId-000000000001-12-3-99-0.records"
-    )
-    name = name_of(key, STREAM)
-    assert name is not None
-    assert (name.hour, name.shard_id, name.first, name.last) == (NOON, first.shard_id, first, last)
+    shard = "shardId-000000000001"
+    first, last = Position(shard, "12", 3), Position(shard, "99")
+    records = (Record(first, b"", "k"), Record(last, b"", "k"))
+    for after, slug in ((None, "0-0"), (Position(shard, "12", 2), "12-2")):
+        key = Contents(STREAM, shard, after, records).key(NOON)
+        assert key == (f"archive/{STREAM}/date=2026-01-05/hour=12/{shard}-12-3-99-0-{slug}.records")
+        assert name_of(key, STREAM) == Name(key, NOON, shard, first, last, after)
 
 
 @pytest.mark.parametrize(
     "key",
     [
-        "archive/other/date=2026-01-05/hour=12/s-1-0-2-0.records",
-        f"archive/{STREAM}/date=2026-13-05/hour=12/s-1-0-2-0.records",
-        f"archive/{STREAM}/date=2026-01-05/hour=noon/s-1-0-2-0.records",
-        f"archive/{STREAM}/date=2026-01-05/hour=12/s-1-0-2.records",
-        f"archive/{STREAM}/date=2026-01-05/hour=12/s-1-0-2-0.parquet",
+        "archive/other/date=2026-01-05/hour=12/s-1-0-2-0-0-0.records",
+        f"archive/{STREAM}/date=2026-13-05/hour=12/s-1-0-2-0-0-0.records",
+        f"archive/{STREAM}/date=2026-01-05/hour=noon/s-1-0-2-0-0-0.records",
+        f"archive/{STREAM}/date=2026-01-05/hour=12/s-1-0-2-0-0.records",
+        f"archive/{STREAM}/date=2026-01-05/hour=12/s-1-0-2-0-0-0.parquet",
         "processed/x",
         "",
     ],
@@ -124,7 +120,7 @@ def test_a_key_that_was_changed_still_opens_what_it_sealed() -> None:
 @pytest.mark.parametrize("at", range(0, 400, 3))
 def test_whatever_byte_is_changed_it_is_refused(at: int) -> None:
     records = tuple(record(n, random.Random(n).randbytes(20)) for n in range(20))
-    body = bytearray(encode(Contents(STREAM, SHARD, None, position(20), records), KEYS))
+    body = bytearray(encode(Contents(STREAM, SHARD, None, records), KEYS))
     assert len(body) > 400
     body[at] ^= 0x40
     with pytest.raises(ArchiveError, match="some/key"):
@@ -133,7 +129,7 @@ def test_whatever_byte_is_changed_it_is_refused(at: int) -> None:
 
 @pytest.mark.parametrize("length", [0, 3, 4, 6, 20, 60, 200])
 def test_one_that_is_torn_is_refused(length: int) -> None:
-    body = encode(Contents(STREAM, SHARD, None, position(9), (record(9),)), KEYS)
+    body = encode(Contents(STREAM, SHARD, None, (record(9),)), KEYS)
     with pytest.raises(ArchiveError):
         decode("some/key", body[: min(length, len(body) - 1)], KEYS)
 
@@ -188,7 +184,7 @@ def test_records_come_back_as_they_were(made: list[tuple[bytes, int, str]]) -> N
         Record(Position(SHARD, str(n), sub), data, key, NOON + n * SECOND)
         for n, (data, sub, key) in enumerate(made)
     )
-    contents = Contents(STREAM, SHARD, None, Position(SHARD, "1"), records)
+    contents = Contents(STREAM, SHARD, None, records)
     assert decode("key", encode(contents, KEYS), KEYS) == contents
 
 
