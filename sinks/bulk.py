@@ -7,6 +7,9 @@ from itertools import islice
 import msgspec
 
 from events.page import Page
+from events.suppression import Lift, Suppression
+from events.verdict import Verdict as GivenVerdict
+from sinks.bulk_errors import Fault, fault
 from sinks.document import Entry, Source
 
 BODY_BYTES_MAX = 5 * 2**20
@@ -25,6 +28,17 @@ Refuse = Callable[[Source, str, str, str | None], None]
 _encoder = msgspec.json.Encoder()
 
 
+class _Where(msgspec.Struct, frozen=True):
+    index: str = msgspec.field(name="_index")
+
+
+class _ActionLine(msgspec.Struct, frozen=True):
+    index: _Where
+
+
+_actions = msgspec.json.Decoder(_ActionLine)
+
+
 class Body(msgspec.Struct, frozen=True):
     """The bytes of one request, and what its items were built from, in the same order."""
 
@@ -37,6 +51,11 @@ class Body(msgspec.Struct, frozen=True):
         chosen = list(indexes)
         data = b"".join(b"%b\n%b\n" % (lines[2 * i], lines[2 * i + 1]) for i in chosen)
         return Body(data, tuple(self.sources[i] for i in chosen))
+
+    def index_of(self, index: int) -> str:
+        """The name of the index that an item goes to, by the item's place."""
+        line = self.only((index,)).data.split(b"\n", 1)[0]
+        return _actions.decode(line).index.index
 
     def halves(self) -> tuple["Body", "Body"]:
         """This body in two; it must have more than one item."""
@@ -132,19 +151,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 _ALL_WELL = Verdict()
 _NO_ERRORS = b'"errors":false'
+_STATUS = b'"status":'
+"""Once in every item of an answer without errors, which has no words of its own in it."""
 _CREATED_MAX = 299
 _CONFLICT = 409
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
+_VERSIONED = (Page, GivenVerdict, Suppression, Lift)
+"""Written with a version: a conflict says that a newer one stands, which is as good as written."""
 _answers = msgspec.json.Decoder(_Answer)
-
-# What a person has to mend in the cluster, not in the document: no rights, a full disk, no more
-# shards allowed. The shard waits; thousands of good transactions do not go to the queue for it.
-_CLUSTER_STATUSES = frozenset({401, 403})
-_CLUSTER_TYPES = frozenset(
-    {"cluster_block_exception", "index_closed_exception", "security_exception"}
-)
-_SHARD_LIMIT = "maximum shards open"
 
 
 def judge(answer: bytes, body: Body) -> Verdict:
@@ -154,6 +167,9 @@ def judge(answer: bytes, body: Body) -> Verdict:
         ValueError: it is no answer to that body.
     """
     if _NO_ERRORS in answer[:64]:
+        answered = answer.count(_STATUS)
+        if answered != len(body.sources):
+            raise ValueError(f"{answered} items answered of {len(body.sources)}")
         return _ALL_WELL
     try:
         items = _answers.decode(answer).items
@@ -168,25 +184,15 @@ def judge(answer: bytes, body: Body) -> Verdict:
         status = item.index.status
         said = item.index.error or ItemError()
         if status <= _CREATED_MAX or (
-            status == _CONFLICT and isinstance(body.sources[index], Page)
+            status == _CONFLICT and isinstance(body.sources[index], _VERSIONED)
         ):
             continue
-        if _passes(status, said):
+        if fault(status, said.type, said.reason) is not Fault.RECORD:
             again.append(index)
             trouble = trouble or said
         else:
             refused.append(Refused(index, said))
     return Verdict(tuple(again), tuple(refused), trouble)
-
-
-def _passes(status: int, error: ItemError) -> bool:
-    return (
-        status == _TOO_MANY_REQUESTS
-        or status >= _SERVER_ERROR
-        or status in _CLUSTER_STATUSES
-        or error.type in _CLUSTER_TYPES
-        or _SHARD_LIMIT in error.reason
-    )
 
 
 # From the first opening quote to the last closing one: values may have quotes in them. The quote in

@@ -16,8 +16,20 @@ from events.rejection import Rejection
 from events.suppression import Lift, Suppression
 from events.verdict import Verdict
 from sinks import document
-from sinks.bulk import BODY_BYTES_MAX, Body, ItemError, Refuse, bodies, detail_of, field_of, judge
+from sinks.bulk import (
+    BODY_BYTES_MAX,
+    Body,
+    ItemError,
+    Refuse,
+    Refused,
+    bodies,
+    detail_of,
+    field_of,
+    judge,
+)
+from sinks.bulk_errors import advice
 from sinks.document import Entry, Source
+from sinks.index_check import IndexCheck
 from sinks.opensearch_client import BodyRefused, bulk
 from sinks.prepared import Prepared
 from sinks.retry import WAIT_SECONDS_MAX, Retry, Transient
@@ -45,7 +57,10 @@ class OpenSearchSink:
     """Indexes a batch: its transactions, pages and rejections, and one status document.
 
     `client` is what sinks.opensearch_client.connect gave; `clock` is what the status document
-    calls now. All bodies of a batch are built before the first is sent; at most `requests_max`, of
+    calls now. Nothing is written before the index templates are there, and no record is put aside
+    before its index was seen to be right: until then it waits.
+
+    All bodies of a batch are built before the first is sent; at most `requests_max`, of
     `body_bytes_max` each, are on their way at a time. What cannot be built, and what OpenSearch
     refuses for good, comes back as a Rejection if it is a transaction, and is logged if it is
     anything else.
@@ -70,6 +85,8 @@ class OpenSearchSink:
         self._requests_max = requests_max
         self._retry = Retry(self.name, stop, count=count_retry, wait_seconds_max=wait_seconds_max)
         self._threads = ThreadPoolExecutor(requests_max, thread_name_prefix="opensearch")
+        self._check = IndexCheck(client)
+        self._looked = False
 
     def write(self, batch: Batch) -> Written:
         """Index `batch`; see Sink."""
@@ -123,6 +140,8 @@ class OpenSearchSink:
     def _send_all(self, made: Sequence[Body], sound: Entry | None) -> Written:
         """Bring all of `made` to their end, `requests_max` bodies at a time."""
         refused = _Refused()
+        if made:
+            self._look_at_templates()
         on_the_way: set[Future[None]] = set()
         try:
             for body in made:
@@ -170,16 +189,46 @@ class OpenSearchSink:
             try:
                 verdict = judge(answer, left)
             except ValueError as error:
-                raise Transient(str(error)) from error
+                raise Transient(f"no answer of OpenSearch to a bulk request: {error}") from error
+            blamed, trouble = self._looked_into(verdict.refused, left)
             for item in verdict.refused:
-                why = item.error
-                refuse(left.sources[item.index], why.type, detail_of(why), field_of(why))
-            if verdict.again:
-                left = left.only(verdict.again)
-                said = verdict.trouble or ItemError()
-                raise Transient(f"{len(left.sources)} items: {said.type}: {detail_of(said)}")
+                if item.index not in blamed:
+                    why = item.error
+                    refuse(left.sources[item.index], why.type, detail_of(why), field_of(why))
+            again = sorted({*verdict.again, *blamed})
+            if again:
+                left = left.only(again)
+                raise Transient(f"{len(again)} items: {trouble or _words(verdict.trouble)}")
 
         self._retry.call(attempt)
+
+    def _looked_into(self, refused: Sequence[Refused], body: Body) -> tuple[set[int], str]:
+        """Which of `refused` their index is to blame for, and not their record; and in words why.
+
+        Raises:
+            Transient: OpenSearch does not say; nothing is put aside for that.
+        """
+        blamed: set[int] = set()
+        trouble = ""
+        for item in refused:
+            wrong = self._check.index(body.index_of(item.index))
+            if wrong is not None:
+                blamed.add(item.index)
+                trouble = trouble or f"{wrong} ({item.error.type}: {detail_of(item.error)})"
+        return blamed, trouble
+
+    def _look_at_templates(self) -> None:
+        """See once that new indices will be ours, before the first document makes one."""
+        if self._looked:
+            return
+
+        def attempt() -> None:
+            wrong = self._check.templates()
+            if wrong is not None:
+                raise Transient(f"nothing is written yet: {wrong}")
+
+        self._retry.call(attempt)
+        self._looked = True
 
 
 class _Refused:
@@ -214,6 +263,13 @@ def _built(
             refuse(item, "document_unbuildable", type(error).__name__, None)
         else:
             yield entry
+
+
+def _words(error: ItemError | None) -> str:
+    """What OpenSearch said of an item, and what a person can do about it."""
+    said = error or ItemError()
+    todo = advice(said.type, said.reason)
+    return f"{said.type}: {detail_of(said)}{'; ' if todo else ''}{todo}"
 
 
 def _why(item: Scored, error: Exception) -> str:

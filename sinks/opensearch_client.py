@@ -1,8 +1,12 @@
-"""The only module that imports opensearch-py: how a client is made, and how a bulk body is sent."""
+"""The only module that imports opensearch-py: how a client is made, and how it is asked."""
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import events
+from sinks.opensearch_trouble import answered, said_by, unanswered
 from sinks.retry import Transient
 
 
@@ -26,6 +30,7 @@ from opensearchpy import (  # noqa: E402 -- needs the name above
 from opensearchpy import (  # noqa: E402 -- likewise
     OpenSearch,
     TransportError,
+    Urllib3AWSV4SignerAuth,
     Urllib3HttpConnection,
 )
 
@@ -34,9 +39,41 @@ REQUEST_SECONDS_MAX = 60.0
 
 CONNECTIONS_MAX = 4
 
-_BULK = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
+SERVER_SECONDS_MAX = 50
+"""How long OpenSearch itself waits for a shard or an index: less than the request may take, so that
+its own words come, and not a time-out."""
+
+_BULK = {
+    "filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason",
+    "timeout": f"{SERVER_SECONDS_MAX}s",
+}
 _HEADERS = {"content-type": "application/x-ndjson"}
 _REFUSED_WHOLE = frozenset({400, 413})
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+class Signing(msgspec.Struct, frozen=True):
+    """AWS signature version 4 instead of user and password.
+
+    `service` is `es` for a domain of Amazon OpenSearch Service, `aoss` for a serverless collection.
+    """
+
+    service: str
+    region: str
+
+
+class NoCredentials(Exception):  # noqa: N818 -- a state of this machine, not a fault of ours
+    """Requests are to be signed, and AWS credentials are found nowhere."""
+
+
+class Refusal(Exception):  # noqa: N818 -- the request was refused, nothing broke
+    """OpenSearch answered a single request with a status that trying again does not change."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"OpenSearch answered {status}: {said}")
+        self.status = status
+        self.said = said
 
 
 class BodyRefused(Exception):  # noqa: N818 -- the request was refused, nothing broke
@@ -63,6 +100,8 @@ def connect(
     user: str | None = None,
     password: str | None = None,
     *,
+    signing: Signing | None = None,
+    ca_bundle: Path | None = None,
     http_compress: bool = False,
     connections_max: int = CONNECTIONS_MAX,
     request_seconds_max: float = REQUEST_SECONDS_MAX,
@@ -70,15 +109,21 @@ def connect(
     """An opensearch-py client for `url`; nothing is sent yet.
 
     It tries nothing twice: sinks/retry.py does. Certificates are verified against the authorities
-    of certifi, or those of SSL_CERT_FILE or SSL_CERT_DIR. Compression is for a cluster across a
-    network, not for this machine.
+    in `ca_bundle`, else those of SSL_CERT_FILE or SSL_CERT_DIR, else of certifi. With `signing`
+    each request is signed with the credentials that every AWS program would take, as they are then.
+    Compression is for a cluster across a network, not for this machine.
+
+    Raises:
+        NoCredentials: `signing` is wanted, and there is nothing to sign with.
     """
+    basic = (user, password) if user is not None and password is not None else None
     return OpenSearch(
         hosts=[url],
-        http_auth=(user, password) if user is not None and password is not None else None,
+        http_auth=_signer(signing) if signing is not None else basic,
         connection_class=_QuietConnection,
         use_ssl=url.startswith("https:"),
         verify_certs=True,
+        ca_certs=None if ca_bundle is None else str(ca_bundle),
         http_compress=http_compress,
         maxsize=connections_max,
         pool_maxsize=connections_max,
@@ -87,6 +132,38 @@ def connect(
         retry_on_status=(),
         retry_on_timeout=False,
     )
+
+
+def _signer(signing: Signing) -> Any:
+    import boto3
+
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
+        raise NoCredentials(
+            "requests to OpenSearch are to be signed (TILLWATCH_OPENSEARCH_SIGNING), and there are "
+            "no AWS credentials: give this process a role, or AWS_ACCESS_KEY_ID and its secret"
+        )
+    return Urllib3AWSV4SignerAuth(credentials, signing.region, signing.service)
+
+
+def ask(
+    client: Any, method: str, path: str, body: Any = None, params: dict[str, str] | None = None
+) -> Any:
+    """One request that is no bulk body, and its answer's JSON.
+
+    Raises:
+        Transient: no answer, 429, 5xx.
+        Refusal: any other status that is none of success.
+    """
+    try:
+        return client.transport.perform_request(method, path, params=params, body=body)
+    except OpenSearchConnectionError as error:
+        raise Transient(unanswered(error)) from error
+    except TransportError as error:
+        status = error.status_code
+        if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+            raise Transient(answered(error)) from error
+        raise Refusal(status, said_by(error)) from error
 
 
 def bulk(client: Any, data: bytes) -> bytes:
@@ -102,11 +179,11 @@ def bulk(client: Any, data: bytes) -> bytes:
             "POST", "/_bulk", params=_BULK, body=data, headers=_HEADERS
         )
     except OpenSearchConnectionError as error:
-        raise Transient(f"no answer from OpenSearch: {type(error).__name__}") from error
+        raise Transient(unanswered(error)) from error
     except TransportError as error:
         status = error.status_code
         if status in _REFUSED_WHOLE:
-            raise BodyRefused(status, str(error.error)) from error
-        raise Transient(f"OpenSearch answered {status}: {error.error}") from error
+            raise BodyRefused(status, said_by(error)) from error
+        raise Transient(answered(error)) from error
     encoded: bytes = answer.encode()
     return encoded

@@ -6,6 +6,7 @@ takes a tenth more of the node's time for every document, and pays on indices th
 written to.
 """
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 TEXT_CHARACTERS_MAX = 1_024
@@ -175,6 +176,14 @@ def templates(
         }
         for name, (pattern, mappings) in _MAPPINGS.items()
     }
+
+
+def declared_for(index: str) -> Json | None:
+    """The mapping that the index `index` should have; None if it is none of ours."""
+    for pattern, mappings in _MAPPINGS.values():
+        if fnmatchcase(index, pattern):
+            return mappings
+    return None
 
 
 def apply(client: Any, *, number_of_replicas: int = 0, refresh_interval: str | None = None) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import urllib3
 
+from sinks import templates
+
 Answer = tuple[int, bytes] | None
 """Status and body; None closes the connection without a word."""
 
@@ -21,8 +23,18 @@ Script = Callable[[list[dict[str, Any]]], Answer]
 
 
 def taken(actions: list[dict[str, Any]]) -> Answer:
-    del actions
-    return 200, b'{"errors":false}'
+    made = [{"index": {"status": 201}} for _ in actions]
+    return 200, json.dumps({"errors": False, "items": made}, separators=(",", ":")).encode()
+
+
+def ours(path: str) -> Answer:
+    """What a node says of templates and indices that are as this version declares them."""
+    if path.startswith("/_index_template/"):
+        every = templates.templates().items()
+        made = [{"name": name, "index_template": body} for name, body in every]
+        return 200, json.dumps({"index_templates": made}).encode()
+    name = path.split("?", maxsplit=1)[0].strip("/")
+    return 200, json.dumps({name: {"mappings": templates.declared_for(name)}}).encode()
 
 
 def items(statuses: list[int], error: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -39,6 +51,7 @@ class ScriptedNode:
 
     def __init__(self, upstream: str | None = None) -> None:
         self.script: Iterable[Script] = []
+        self.looks: Callable[[str], Answer] = ours
         self.bodies: list[bytes] = []
         self.at_once_max = 0
         self._at_once = 0
@@ -85,10 +98,24 @@ class ScriptedNode:
                 self.end_headers()
                 self.wfile.write(data)
 
+            def do_GET(self) -> None:
+                status, data = node._looked_at(self.path) or (503, b"")
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
             def log_message(self, *_: Any) -> None:
                 pass
 
         return Handler
+
+    def _looked_at(self, path: str) -> Answer:
+        if self._upstream is None:
+            return self.looks(path)
+        relayed = self._pool.request("GET", self._upstream + path)
+        return relayed.status, relayed.data
 
     def _answer(self, path: str, body: bytes) -> Answer:
         with self._lock:
@@ -101,7 +128,7 @@ class ScriptedNode:
             if script is not None:
                 return script(actions_of(body))
             if self._upstream is None:
-                return taken([])
+                return taken(actions_of(body))
             relayed = self._pool.request(
                 "POST",
                 self._upstream + path,

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.verdict import Verdict as GivenVerdict
 from sinks import document
 from sinks.bulk import (
     Body,
@@ -15,7 +16,7 @@ from sinks.bulk import (
     judge,
 )
 from sinks.document import Source
-from tests.sinks.made import batch, page, scored
+from tests.sinks.made import NOON, batch, page, scored
 
 
 def no_refusal(source: Source, reason: str, detail: str, field: str | None) -> None:
@@ -92,7 +93,14 @@ BUSY = ItemError("opensearch_rejected_execution_exception", "queue full")
 def test_no_errors_is_read_without_the_items() -> None:
     (body,) = bodies([document.transaction(scored(1))], no_refusal)
     assert judge(b'{"errors":false,"items":[{"index":{"status":201}}]}', body) == Verdict()
-    assert judge(b'{"errors":false}', body) == Verdict()
+
+
+def test_an_answer_that_speaks_of_fewer_items_is_none() -> None:
+    (body,) = bodies([document.transaction(scored(n)) for n in range(2)], no_refusal)
+    one = b'{"took":1,"errors":false,"items":[{"index":{"status":201}}]}'
+    for said in (one, b'{"errors":false}'):
+        with pytest.raises(ValueError, match="answered of 2"):
+            judge(said, body)
 
 
 def test_each_item_is_judged() -> None:
@@ -101,10 +109,23 @@ def test_each_item_is_judged() -> None:
         (201, None), (429, BUSY), (400, MAPPING), (200, None), (503, None), (500, BUSY), (404, None)
     )
     assert judge(said, body) == Verdict(
-        again=(1, 4, 5),
-        refused=(Refused(2, MAPPING), Refused(6, ItemError())),
+        again=(1, 4, 5, 6),
+        refused=(Refused(2, MAPPING),),
         trouble=BUSY,
     )
+
+
+def test_an_older_verdict_over_a_newer_one_is_as_good_as_written() -> None:
+    said = GivenVerdict("p-0001", "shop-001", "volume", "fraud", NOON)
+    (body,) = bodies([document.said(said)], no_refusal)
+    conflict = ItemError("version_conflict_engine_exception", "current version [3] is higher …")
+    assert judge(answer((409, conflict)), body) == Verdict()
+
+
+def test_the_index_of_an_item_is_read_from_its_line() -> None:
+    entries = [document.page(page()), document.transaction(scored(1))]
+    (body,) = bodies(entries, no_refusal)
+    assert [body.index_of(n) for n in range(2)] == ["pages-2026.01", "transactions-2026.01.05"]
 
 
 def test_an_older_page_over_a_newer_one_is_as_good_as_written() -> None:
@@ -123,6 +144,12 @@ def test_an_older_page_over_a_newer_one_is_as_good_as_written() -> None:
         (401, ItemError("security_exception", "unauthorized")),
         (400, ItemError("index_closed_exception", "closed")),
         (400, ItemError("validation_exception", "this cluster has 1000/1000 maximum shards open")),
+        (400, ItemError("validation_exception", "[6]/[1] maximum LOCAL_ONLY shards open;")),
+        (404, ItemError("index_not_found_exception", "no such index [transactions-2026.01.06]")),
+        (400, ItemError("illegal_argument_exception", "no write index is defined for alias [x].")),
+        (400, ItemError("illegal_argument_exception", "only write ops … allowed in data streams")),
+        (400, ItemError("illegal_argument_exception", "Limit of total fields [1000] … exceeded")),
+        (400, ItemError("routing_missing_exception", "routing is required for [x]/[1]")),
     ],
 )
 def test_what_a_person_mends_in_the_cluster_is_no_fault_of_the_document(

@@ -1,0 +1,150 @@
+"""Whether the indices in OpenSearch are the ones that sinks/templates.py declares.
+
+A document that is refused says little of whose fault it is: in an index whose mapping was guessed,
+or is that of an older version, good documents are refused too, one by one. So an index is looked at
+before a record is put aside for what it said, and the templates before anything is written.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sinks.bulk_errors import APPLY
+from sinks.opensearch_client import Refusal, ask
+from sinks.templates import declared_for, templates
+
+INDICES_KNOWN_MAX = 256
+"""Indices that were found right and are not asked for again for a while."""
+
+FOUND_RIGHT_SECONDS = 60.0
+DIFFERENCES_TOLD_MAX = 4
+
+_NOT_ALLOWED = frozenset({401, 403})
+_NOT_FOUND = 404
+_LOOKED_AT = "*.mappings,*.settings.index.default_pipeline,*.settings.index.final_pipeline"
+
+_log = logging.getLogger(__name__)
+
+
+class IndexCheck:
+    """Looks at templates and indices through `client`, which sinks.opensearch_client.connect gave.
+
+    Remembers what was right, for `FOUND_RIGHT_SECONDS` by `clock`. Safe to use from the sink's
+    threads: at worst two of them ask the same.
+    """
+
+    def __init__(self, client: Any, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._right: dict[str, float] = {}
+
+    def templates(self) -> str | None:
+        """What is wrong with the index templates, in words; None where they are there.
+
+        Where this cluster does not let the worker look, that is logged, and nothing is wrong.
+
+        Raises:
+            Transient: OpenSearch does not answer.
+        """
+        try:
+            answer = ask(self._client, "GET", "/_index_template/tillwatch-*")
+        except Refusal as error:
+            if error.status != _NOT_FOUND:
+                _log.warning("cannot see whether the index templates are there: %s", error)
+                return None
+            answer = {}
+        found = {one["name"]: one["index_template"] for one in answer.get("index_templates", ())}
+        for name, wanted in templates().items():
+            if name not in found:
+                return f"there is no index template {name}: run {APPLY}"
+            mappings = found[name].get("template", {}).get("mappings", {})
+            wrong = differences(wanted["template"]["mappings"], mappings)
+            if wrong:
+                return (
+                    f"the index template {name} is not this version's ({_told(wrong)}): run {APPLY}"
+                )
+        return None
+
+    def index(self, name: str) -> str | None:
+        """What is wrong with the index `name`, in words; None where it takes our documents.
+
+        Raises:
+            Transient: OpenSearch does not answer.
+        """
+        now = self._clock()
+        if now - self._right.get(name, -FOUND_RIGHT_SECONDS) < FOUND_RIGHT_SECONDS:
+            return None
+        wrong = self._look(name)
+        if wrong is None:
+            if len(self._right) >= INDICES_KNOWN_MAX:
+                self._right.clear()
+            self._right[name] = now
+        return wrong
+
+    def _look(self, name: str) -> str | None:
+        try:
+            answer = ask(self._client, "GET", f"/{name}", params={"filter_path": _LOOKED_AT})
+        except Refusal as error:
+            grant = ": grant indices:admin/get" if error.status in _NOT_ALLOWED else ""
+            return (
+                f"it refuses documents for {name}, and does not show the index, so nobody knows "
+                f"which of the two is at fault ({error}){grant}"
+            )
+        found = answer.get(name)
+        if found is None:
+            others = ", ".join(sorted(answer)) or "nothing"
+            return f"{name} is no index but a name for others ({others}): remove it"
+        return _trouble(name, found)
+
+
+def _trouble(name: str, found: Mapping[str, Any]) -> str | None:
+    settings = found.get("settings", {}).get("index", {})
+    if settings:
+        return f"{name} has an ingest pipeline, ours have none: set {', '.join(settings)} to null"
+    wrong = differences(declared_for(name) or {}, found.get("mappings", {}))
+    if not wrong:
+        return None
+    return (
+        f"{name} has another mapping than this version's ({_told(wrong)}): run {APPLY}, which "
+        "adds what is missing; where a type differs, reindex it"
+    )
+
+
+def differences(declared: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> list[str]:
+    """In what `found`, a mapping, does not do what `declared` asks for, in words; pure.
+
+    More fields than declared are right: a newer version has them.
+    """
+    wrong = []
+    for key, wanted in declared.items():
+        if key == "properties":
+            continue
+        has = found.get(key)
+        if str(has).lower() != str(wanted).lower() and has != wanted:
+            wrong.append(_difference(path, key, wanted, has))
+    if not path and found.get("_routing", {}).get("required"):
+        wrong.append("it wants a routing value")
+    properties = found.get("properties", {})
+    for name, wanted in declared.get("properties", {}).items():
+        full = f"{path}.{name}" if path else name
+        if name not in properties:
+            wrong.append(f"{full} is missing")
+        else:
+            wrong += differences(wanted, properties[name], full)
+    return wrong
+
+
+def _difference(path: str, key: str, wanted: Any, has: Any) -> str:
+    where = path or "the whole"
+    if key == "type":
+        return f"{where} is {has or 'an object'}, not {wanted}"
+    if key == "dynamic":
+        return f"{where} takes unknown fields"
+    return f"{where} has {key} {has}, not {wanted}"
+
+
+def _told(wrong: list[str]) -> str:
+    more = len(wrong) - DIFFERENCES_TOLD_MAX
+    told = ", ".join(wrong[:DIFFERENCES_TOLD_MAX])
+    return f"{told} and {more} more" if more > 0 else told
