@@ -75,7 +75,7 @@ _RETRIES = _counted(
 )
 
 
-def _lag(report: Report, since: float) -> float | None:
+def lag_of(report: Report, since: float) -> float | None:
     """As of what the daemon said last; what is in a commit is at least as old as the commit."""
     if report.lag_seconds is None:
         return None
@@ -91,7 +91,7 @@ def _aged(age: float | None, since: float) -> float | None:
 _GAUGES: dict[Metric, Callable[[Report, float], float | None]] = {
     _measured(
         "tillwatch_lag_seconds", "How far the shard is behind what happens, at most.", "shard"
-    ): _lag,
+    ): lag_of,
     _measured(
         "tillwatch_checkpoint_age_seconds", "Since the child's last checkpoint.", "shard"
     ): lambda report, since: _aged(report.checkpoint_age, since),

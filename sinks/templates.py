@@ -9,6 +9,8 @@ written to.
 from fnmatch import fnmatchcase
 from typing import Any
 
+from sinks import measurement
+
 TEXT_CHARACTERS_MAX = 1_024
 """Longer values stay in the document and are not searchable; Lucene refuses terms over 32 KiB."""
 
@@ -154,6 +156,7 @@ _MAPPINGS = {
     "suppressions": ("suppressions", _SUPPRESSIONS),
     "rejections": ("rejections-*", _REJECTIONS),
     "operations": ("operations", _OPERATIONS),
+    "measurements": (measurement.INDEX_PATTERN, measurement.MAPPING),
 }
 
 

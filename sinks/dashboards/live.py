@@ -74,7 +74,7 @@ _open_pages = listing(
     query=OPEN,
     sort=[("severity", "desc"), ("opened_at", "desc")],
 )
-_latest = listing(
+LATEST = listing(
     "latest-refunds",
     "Latest refunds",
     TRANSACTIONS,
@@ -102,9 +102,9 @@ LIVE = dashboard(
         Row(15, (Panel(_per_minute, 48),)),
         Row(18, (Panel(_rate, 24), Panel(_reasons, 24))),
         Row(15, (Panel(_open_pages, 48, _RETENTION),)),
-        Row(20, (Panel(_latest, 48),)),
+        Row(20, (Panel(LATEST, 48),)),
     ],
     since="now-3h",
     refresh_seconds=10,
 )
-OBJECTS = (_refunds, _refunded, _open, _per_minute, _rate, _reasons, _open_pages, _latest, LIVE)
+OBJECTS = (_refunds, _refunded, _open, _per_minute, _rate, _reasons, _open_pages, LATEST, LIVE)

@@ -73,5 +73,10 @@ PAGES = _pattern("pages", "opened_at", formats={"refunded_total": _MONEY, "score
 VERDICTS = _pattern("verdicts", "given_at")
 REJECTIONS = _pattern("rejections", "arrived_at")
 SHARDS = _pattern("operations", "written_at")
+MEASUREMENTS = _pattern(
+    "measurements",
+    "measured_at",
+    formats={"lag_seconds": _SECONDS, "checkpoint_age_seconds": _SECONDS},
+)
 
-PATTERNS = (TRANSACTIONS, PAGES, VERDICTS, REJECTIONS, SHARDS)
+PATTERNS = (TRANSACTIONS, PAGES, VERDICTS, REJECTIONS, SHARDS, MEASUREMENTS)

@@ -10,7 +10,6 @@ the index pattern's time field, calculated fields and source filters. As in Dash
 """
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from events.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_iso
@@ -213,8 +212,6 @@ def innermost(answer: Json, states: list[Json]) -> list[Json]:
 
 
 def _listed(buckets: Any) -> list[Json]:
-    return list(buckets.values()) if isinstance(buckets, dict) else list(buckets)
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    if isinstance(buckets, dict):
+        return [{"key": label} | bucket for label, bucket in buckets.items()]
+    return list(buckets)

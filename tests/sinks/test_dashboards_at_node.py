@@ -15,8 +15,9 @@ from events.verdict import Verdict
 from local.opensearch import OpenSearchNode
 from sinks import templates
 from sinks.dashboards.export import export
+from sinks.measurement import Measurement, bulk_body
 from sinks.opensearch import OpenSearchSink
-from sinks.opensearch_client import connect
+from sinks.opensearch_client import bulk, connect
 from tests.sinks import dashboard_format as form
 from tests.sinks.dashboard_search import (
     METRICS,
@@ -63,6 +64,29 @@ def transactions() -> list[Any]:
     return made
 
 
+def measured() -> list[Measurement]:
+    """Of two shards, over five minutes; OpenSearch was tried again for one of them."""
+    made = []
+    for n in range(10):
+        same: Json = {"measured_at": NOON + n * 30 * SECOND, "worker": "w-1", "seconds": 30.0}
+        made += [
+            Measurement(
+                **same,
+                shard_id=f"shardId-{shard}",
+                lag_seconds=1.5 + shard * n,
+                checkpoint_age_seconds=2.0,
+                waiting_for="opensearch" if shard else None,
+                waiting_pages=shard,
+                records=8_000,
+                transactions=7_990,
+                rejections=10,
+            )
+            for shard in range(2)
+        ]
+        made.append(Measurement(**same, shard_id="shardId-1", service="opensearch", retries=n + 1))
+    return made
+
+
 @pytest.fixture(scope="module")
 def client(opensearch: OpenSearchNode) -> Iterator[Any]:
     client = connect(opensearch.url)
@@ -83,12 +107,15 @@ def client(opensearch: OpenSearchNode) -> Iterator[Any]:
                 300 + n,
                 arrived_at=NOON + n * SECOND,
                 reason="not_json" if n % 3 else "amount_not_positive",
+                field=None if n % 3 else "total",
+                shop_id=None if n % 3 else "shop-001",
             )
             for n in range(9)
         ),
     )
     written = sink.write(msgspec.structs.replace(made, verdicts=(verdict,)))
     assert written.rejections == ()
+    assert b'"errors":false' in bulk(client, bulk_body(measured()))
     client.indices.refresh(index=MADE)
     yield client
     client.indices.delete(index=MADE)
@@ -134,6 +161,55 @@ def test_every_list_has_rows_and_every_column_a_value(client: Any, saved: Json) 
         assert any(values_at(row["_source"], column.split(".")) for row in rows), column
     assert all("contact_email" not in row["_source"] for row in rows)
     assert "hash-of-an-address" not in repr(rows)
+
+
+def asked_of(client: Any, id_: str) -> list[Json]:
+    """The innermost buckets of the chart of that id, in order."""
+    saved = BY_ID["visualization", id_]
+    body = chart_body(saved, pattern_of(saved, BY_ID), SINCE, UNTIL)
+    return innermost(ask(client, saved, body), state_of(saved)["aggs"])
+
+
+def test_charts_say_what_was_put_in(client: Any) -> None:
+    made = [item.transaction for item in transactions()]
+    refunds = [it for it in made if it.type == "REFUND"]
+
+    counted = {it["key"]: it["doc_count"] for it in asked_of(client, "tillwatch-refunds")}
+    assert counted == {"Transactions": len(made), "Refunds": len(refunds)}
+
+    rates = asked_of(client, "tillwatch-refund-rate-by-shop")
+    assert (rates[0]["key"], rates[0]["1"]["value"]) == ("shop-000", 1.0)
+    for found in rates:
+        of_shop = [it.type for it in made if it.shop_id == found["key"]]
+        assert found["1"]["value"] == pytest.approx(of_shop.count("REFUND") / len(of_shop))
+    assert [found["1"]["value"] for found in rates] == sorted(
+        (found["1"]["value"] for found in rates), reverse=True
+    )
+
+    assert [found["key"] for found in asked_of(client, "tillwatch-hours")] == [13.0]
+
+    euros = sum(it.total for it in refunds if it.currency == "EUR") / 100
+    by_currency = {
+        it["key"]: it["1"]["value"] for it in asked_of(client, "tillwatch-refunded-total")
+    }
+    assert by_currency["EUR"] == pytest.approx(euros)
+
+    (open_pages,) = asked_of(client, "tillwatch-pages-open")
+    assert open_pages["doc_count"] == 2
+
+    retried = asked_of(client, "tillwatch-retries")
+    assert sum(found["1"]["value"] for found in retried) == sum(range(1, 11))
+
+    lags = {found["key"]: found for found in asked_of(client, "tillwatch-shards-now")}
+    (last,) = lags["shardId-1"]["2"]["hits"]["hits"]
+    assert last["fields"]["lag_seconds"] == [10.5]
+
+    delays = [
+        value["value"]
+        for found in asked_of(client, "tillwatch-till-delay")
+        for value in found["1"]["values"]
+    ]
+    assert 0 <= min(delays) <= max(delays) == pytest.approx(89 * 0.05, abs=0.1)
 
 
 def has_value(found: Json) -> bool:
