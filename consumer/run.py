@@ -1,7 +1,9 @@
 """`tillwatch run`: a production worker."""
 
 import logging
+import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -15,6 +17,7 @@ from consumer.health import Health, HealthError
 from consumer.heartbeat import Bounds
 from consumer.log_writer import Descriptor, LogWriter
 from consumer.logs import configure
+from consumer.measuring import Measuring, to_opensearch
 from consumer.metrics import Metrics
 from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
@@ -57,7 +60,19 @@ def _work(settings: Settings, directory: Path, log: LogWriter) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.request_stop())
     metrics = Metrics(children, vitals, lambda: log.dropped)
-    with Health(settings.metrics_host, settings.metrics_port, children, vitals, metrics):
+    password = settings.opensearch_password
+    measuring = Measuring(
+        to_opensearch(
+            settings.opensearch_url,
+            settings.opensearch_user,
+            password.get_secret_value() if password else None,
+        ),
+        children,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        seconds=settings.measurement_seconds,
+    )
+    health = Health(settings.metrics_host, settings.metrics_port, children, vitals, metrics)
+    with health, measuring:
         if settings.archive_key is None:
             _log.info("there is no raw archive: TILLWATCH_ARCHIVE_KEY is not set")
         return supervisor.run()

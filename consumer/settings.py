@@ -151,9 +151,15 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of metrics and health; 0 takes a free one."
     )
+    measurement_seconds: float = Field(
+        30.0, ge=0, description="How often lag and retries are written to OpenSearch; 0 is never."
+    )
+    dashboards_url: str | None = Field(
+        None, description="URL of OpenSearch Dashboards: pages link to it."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
-    @field_validator("opensearch_url", "aws_endpoint", "kinesis_endpoint")
+    @field_validator("opensearch_url", "aws_endpoint", "kinesis_endpoint", "dashboards_url")
     @classmethod
     def _no_credentials_in_it(cls, url: str | None) -> str | None:
         """A URL is printed where a password must not be."""
