@@ -4,7 +4,7 @@ Every reader here takes the part of an answer that console/queries.py asked for,
 that does not exist yet (no aggregations, no hits) for an empty one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -19,13 +19,17 @@ from console.live import (
     RejectionRow,
     ShardRow,
     ShopCount,
+    Snoozed,
     Totals,
     Verdicts,
 )
 from console.rates import share
 from console.windows import Window
+from consumer.rules import Rule, rule_over
 from events.instant import HOUR, MINUTE, SECOND, Instant, from_datetime, to_iso
 from events.money import EXPONENTS
+from events.page import Entity
+from sinks.page_links import Subject, links_of
 
 COMPANIONS_MIN = 4
 """So many other transactions in the hour before it make an event time believable as the newest."""
@@ -97,11 +101,27 @@ def shop_counts(answer: Json) -> dict[str, ShopCount]:
     }
 
 
-def pages(answer: Json, said: Mapping[str, str] | None = None) -> tuple[PageRow, ...]:
-    """Pages in the order asked for, with what was `said` of them."""
-    said = said or {}
+def pages(
+    answer: Json,
+    said: Mapping[str, str] | None = None,
+    rules: Iterable[Rule] = (),
+    now: Instant = 0,
+) -> tuple[PageRow, ...]:
+    """Pages in the order asked for, with what was `said` of them and which rule holds `now`."""
+    said, rules = said or {}, tuple(rules)
     rows = (_page(hit["_source"]) for hit in _hits(answer))
-    return tuple(msgspec.structs.replace(row, verdict=said.get(row.page_id)) for row in rows)
+    return tuple(
+        msgspec.structs.replace(
+            row, verdict=said.get(row.page_id), snoozed=_snoozed(row, rules, now)
+        )
+        for row in rows
+    )
+
+
+def _snoozed(row: PageRow, rules: tuple[Rule, ...], now: Instant) -> Snoozed | None:
+    entity = Entity(row.entity_kind, row.entity_id)
+    rule = rule_over(rules, row.shop_id, row.reason, entity, now)
+    return None if rule is None else Snoozed(rule.rule_id, to_iso(rule.until), rule.by, rule.note)
 
 
 def said(answer: Json) -> dict[str, str]:
@@ -148,9 +168,7 @@ def complete(answer: Json) -> bool:
 
 def iso(value: str | int) -> str:
     """A date of OpenSearch as ISO 8601 in UTC with milliseconds."""
-    if isinstance(value, int):
-        return to_iso(value * _MILLI)
-    return to_iso(from_datetime(datetime.fromisoformat(value)))
+    return to_iso(_instant(value))
 
 
 _NONE: Json = {"buckets": []}
@@ -189,7 +207,28 @@ def _page(source: Json) -> PageRow:
         evidence=tuple(source.get("evidence", ())),
         window_seconds=source.get("window_seconds"),
         of_money=of_money,
+        suppressed_by=source.get("suppressed_by"),
+        links=links_of(_subject(source)),
     )
+
+
+def _subject(source: Json) -> Subject:
+    entity = source.get("entity", {})
+    opened_at = _instant(source["opened_at"])
+    return Subject(
+        source["page_id"],
+        source["shop_id"],
+        Entity(entity.get("kind", "shop"), entity.get("id", source["shop_id"])),
+        tuple(source.get("evidence", ())),
+        _instant(source["first_at"]) if "first_at" in source else opened_at,
+        max(_instant(source["updated_at"]), opened_at),
+    )
+
+
+def _instant(value: str | int) -> Instant:
+    if isinstance(value, int):
+        return value * _MILLI
+    return from_datetime(datetime.fromisoformat(value))
 
 
 def _rejection(source: Json) -> RejectionRow:

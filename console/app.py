@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,12 +18,15 @@ from starlette.staticfiles import StaticFiles
 
 from console.cache import Shared
 from console.headers import SecurityHeaders
-from console.live import Evidence, Live
+from console.live import Evidence, Live, PageRow
 from console.reader import Reader, Unavailable
+from console.suppressions import SuppressionEndpoint
 from console.verdicts import VerdictEndpoint
 from console.windows import DEFAULT_WINDOW, WINDOWS
 from consumer.giver import Giver
 from events.instant import Instant
+
+Found = TypeVar("Found")
 
 STATIC = Path(__file__).parent / "static"
 
@@ -41,14 +45,16 @@ def build(
 ) -> Starlette:
     """The application that shows what `reader` reads, to requests that name one of `hosts`.
 
-    Verdicts go to `giver`; without one they are refused.
+    Verdicts and snoozes go to `giver`; without one they are refused.
 
     The name is checked so that a foreign site cannot read the page through a browser whose DNS it
     points at this address.
     """
     lives = Shared[Live](CACHE_SECONDS, len(WINDOWS), monotonic)
     verdicts = VerdictEndpoint(reader, giver, clock)
+    suppressions = SuppressionEndpoint(reader, giver, clock)
     evidences = Shared[Evidence | None](CACHE_SECONDS, EVIDENCE_KEYS_MAX, monotonic)
+    pages = Shared[PageRow | None](CACHE_SECONDS, EVIDENCE_KEYS_MAX, monotonic)
 
     async def page(_: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
@@ -65,16 +71,10 @@ def build(
             return _json({"error": str(error)}, 503)
 
     async def evidence(request: Request) -> Response:
-        page_id = request.query_params.get("page_id", "")
-        if not 0 < len(page_id) <= PAGE_ID_CHARACTERS_MAX:
-            return _json({"error": "page_id is missing or too long"}, 400)
-        try:
-            found = await evidences.get(
-                page_id, lambda: run_in_threadpool(reader.evidence, page_id)
-            )
-        except Unavailable as error:
-            return _json({"error": str(error)}, 503)
-        return _json({"error": "no such page"}, 404) if found is None else _json(found)
+        return await _of_page(request, evidences, reader.evidence)
+
+    async def one_page(request: Request) -> Response:
+        return await _of_page(request, pages, reader.linked)
 
     async def failed(_: Request, __: Exception) -> Response:
         return _json({"error": "The live view failed; its log says why."}, 500)
@@ -87,7 +87,9 @@ def build(
             Route("/", page),
             Route("/api/live", live),
             Route("/api/evidence", evidence),
+            Route("/api/page", one_page),
             Route("/api/verdict", verdicts.answer, methods=["POST"]),
+            Route("/api/suppress", suppressions.answer, methods=["POST"]),
             Route("/healthz", healthz),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
@@ -98,6 +100,20 @@ def build(
             Middleware(GZipMiddleware, minimum_size=1_000),
         ],
     )
+
+
+async def _of_page(
+    request: Request, kept: Shared[Found | None], read: Callable[[str], Found | None]
+) -> Response:
+    """What `read` finds of the page that `request` names."""
+    page_id = request.query_params.get("page_id", "")
+    if not 0 < len(page_id) <= PAGE_ID_CHARACTERS_MAX:
+        return _json({"error": "page_id is missing or too long"}, 400)
+    try:
+        found = await kept.get(page_id, lambda: run_in_threadpool(read, page_id))
+    except Unavailable as error:
+        return _json({"error": str(error)}, 503)
+    return _json({"error": "no such page"}, 404) if found is None else _json(found)
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -67,11 +67,21 @@ class ShopRate(msgspec.Struct, frozen=True):
     deviation: float | None
 
 
+class Snoozed(msgspec.Struct, frozen=True):
+    """The rule for which nobody is told of a page now, until `until` in event time."""
+
+    rule_id: str
+    until: str
+    by: str | None
+    note: str | None
+
+
 class PageRow(msgspec.Struct, frozen=True):
     """One page, as a person reads it.
 
     `observed` and `expected` count refunds over `window_seconds`; where `of_money`, they are money
-    of the currency of `refunded` instead.
+    of the currency of `refunded` instead. `suppressed_by` is the rule for which nobody was told of
+    its last revision; `snoozed` is the one that holds now. `links` as in sinks/page_links.py.
     """
 
     page_id: str
@@ -94,6 +104,9 @@ class PageRow(msgspec.Struct, frozen=True):
     verdict: str | None = None
     window_seconds: int | None = None
     of_money: bool = False
+    suppressed_by: str | None = None
+    snoozed: Snoozed | None = None
+    links: dict[str, str] = {}
 
 
 class Verdicts(msgspec.Struct, frozen=True):

@@ -2,12 +2,14 @@
 
 from console.live import Json
 from console.windows import NORMAL_SPAN, Window
+from consumer.rules import RULES
 from events.instant import MINUTE, SECOND, Instant
 from events.page import EVIDENCE_MAX
 
 TRANSACTIONS = "transactions-*"
 PAGES = "pages-*"
 VERDICTS = "verdicts"
+SUPPRESSIONS = RULES
 REJECTIONS = "rejections-*"
 OPERATIONS = "operations"
 
@@ -149,7 +151,7 @@ def operations() -> Json:
 
 
 def page(page_id: str) -> Json:
-    """The page of that id."""
+    """The page of that id; of the verdicts, the one on it."""
     return {
         "timeout": SEARCH_TIMEOUT,
         "size": 1,

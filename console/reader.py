@@ -6,6 +6,7 @@ from typing import Any
 from console import answers, queries, rates
 from console.live import Evidence, Json, Live, PageRow, ShopCount
 from console.windows import Window
+from consumer import rules
 from events.instant import HOUR, SECOND, Instant, to_iso
 from sinks.opensearch_client import TransportError  # type: ignore[attr-defined] # of the wrapper
 
@@ -51,10 +52,12 @@ class Reader:
             (queries.REJECTIONS, queries.rejections()),
             (queries.OPERATIONS, queries.operations()),
             (queries.VERDICTS, queries.verdicts()),
+            (queries.SUPPRESSIONS, rules.given(now)),
         ]
         got = self._search(asked)
-        inside, opened, closed, rejected, operations, verdicts = got
+        inside, opened, closed, rejected, operations, verdicts, given = got
         said = answers.said(verdicts)
+        standing = self._standing(given)
         normal = self._normal_of(chosen, now) if newest is not None else {}
         current = answers.shop_counts(inside)
         return Live(
@@ -68,9 +71,9 @@ class Reader:
             rates=answers.rates(inside, chosen, now),
             shops=rates.against_normal(current, normal),
             shops_total=len(current),
-            open_pages=answers.pages(opened, said),
+            open_pages=answers.pages(opened, said, standing, now),
             open_total=answers.total(opened),
-            closed_pages=answers.pages(closed, said),
+            closed_pages=answers.pages(closed, said, standing, now),
             closed_total=answers.total(closed),
             verdicts=answers.verdicts(verdicts, is_open=self._takes_verdicts),
             rejections=answers.rejections(rejected),
@@ -78,6 +81,16 @@ class Reader:
             shards=answers.shards(operations),
             indexed=answers.total(first),
         )
+
+    def now(self) -> Instant | None:
+        """The newest event time, None where there is no transaction.
+
+        Raises:
+            Unavailable: OpenSearch cannot be asked.
+        """
+        (answer,) = self._search([(queries.TRANSACTIONS, queries.newest())])
+        newest = answers.newest(answer)
+        return None if newest is None else newest.instant
 
     def page(self, page_id: str) -> PageRow | None:
         """The page of that id, None where there is none.
@@ -88,6 +101,31 @@ class Reader:
         (found,) = self._search([(queries.PAGES, queries.page(page_id))])
         pages = answers.pages(found)
         return pages[0] if pages else None
+
+    def linked(self, page_id: str) -> PageRow | None:
+        """The page of that id as it is shown, open or not; None where there is none.
+
+        Raises:
+            Unavailable: OpenSearch cannot be asked.
+        """
+        now = self.now() or 0
+        found, verdicts, given = self._search(
+            [
+                (queries.PAGES, queries.page(page_id)),
+                (queries.VERDICTS, queries.page(page_id)),
+                (queries.SUPPRESSIONS, rules.given(now)),
+            ]
+        )
+        pages = answers.pages(found, answers.said(verdicts), self._standing(given), now)
+        return pages[0] if pages else None
+
+    def _standing(self, given: Json) -> tuple[rules.Rule, ...]:
+        """The rules of an answer, each with whether it was lifted."""
+        found = rules.rules(given)
+        if not found:
+            return ()
+        (lifted,) = self._search([(queries.SUPPRESSIONS, rules.lifts(found))])
+        return rules.with_lifts(found, lifted)
 
     def evidence(self, page_id: str) -> Evidence | None:
         """The transactions behind a page, worst first; None where there is no such page.

@@ -2,6 +2,8 @@
 
 import { byId, element, keyed, say, tableRow } from "./element.js";
 import * as format from "./format.js";
+import { give } from "./say.js";
+import { confirmSnooze, showSnooze, snooze, snoozeButtons } from "./snooze.js";
 
 const announced = new Set();
 let first = true;
@@ -13,7 +15,8 @@ export function showPages(live) {
   const judged = fraud + ok + policy;
   say(byId("verdicts-note"), judged === 0 ? "" :
     `Of ${format.plural(judged, "page", "pages")} that people judged, ${fraud} were fraud (${format.percent(fraud / judged)}), ${ok} nothing, ${policy} how things are done now.`);
-  keyed(byId("pages-list"), live.open_pages, (page) => page.page_id, create, update);
+  keyed(byId("pages-list"), withLinked(live.open_pages), (page) => page.page_id, create, update);
+  showLinked();
   byId("pages-empty").hidden = live.open_pages.length > 0 || live.now === null;
   const more = live.open_total > live.open_pages.length ? `, the gravest ${live.open_pages.length} shown` : "";
   say(byId("pages-count"), `${format.count(live.open_total)}${more}`);
@@ -39,6 +42,7 @@ function create() {
   const badge = element("span", "badge");
   const title = element("span", "page-title");
   const opened = element("time", "page-opened");
+  const resting = element("span", "badge resting");
   const summary = element("p", "page-summary");
   const facts = element("dl", "facts");
   for (const name of ["About", "Refunds", "Refunded", "Observed", "Score"]) {
@@ -49,9 +53,12 @@ function create() {
   const note = element("p", "muted evidence-note");
   const details = element("details", "evidence", toggle, evidenceTable(rows), note);
   const verdict = verdictButtons((finding) => judge(item, finding));
+  const rest = snoozeButtons((said) => snooze(item, said, () => showSnooze(item, takesVerdicts)));
+  const onwards = element("dl", "onwards");
+  const further = element("details", "evidence", element("summary", "", "Look on"), onwards);
   const item = element("li", "", element("article", "page",
-    element("h3", "", badge, title, opened), summary, facts, verdict.box, details));
-  item.parts = { badge, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details, verdict };
+    element("h3", "", badge, resting, title, opened), summary, facts, verdict.box, rest.box, details, further));
+  item.parts = { badge, resting, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details, verdict, snooze: rest, onwards };
   details.addEventListener("toggle", () => {
     if (details.open) load(item);
   });
@@ -66,7 +73,7 @@ function update(item, page) {
   badge.className = `badge severity-${page.severity}`;
   say(badge, format.severity(page.severity));
   say(title, `${format.words(page.reason)} · ${page.shop_id}`);
-  say(opened, `opened ${format.dayTime(page.opened_at)} UTC`);
+  say(opened, `${page.status === "closed" ? "closed, " : ""}opened ${format.dayTime(page.opened_at)} UTC`);
   opened.dateTime = page.opened_at;
   opened.title = `Opened ${page.opened_at}, updated ${page.updated_at}, model ${page.model_version}`;
   say(summary, page.summary);
@@ -80,8 +87,60 @@ function update(item, page) {
   say(facts[4], format.score(page.score));
   if (before?.verdict !== page.verdict) item.said = page.verdict;
   showVerdict(item);
+  confirmSnooze(item);
+  showSnooze(item, takesVerdicts);
+  showLinks(item);
   say(toggle, `Evidence: ${format.plural(page.evidence.length, "transaction", "transactions")}`);
   if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
+}
+
+const LINKS = [["replay", "Replay this stretch of the stream"], ["athena", "Its refunds, by Athena or tillwatch sql"]];
+
+/** The command and the query that a person copies. */
+function showLinks(item) {
+  const known = LINKS.filter(([name]) => item.page.links[name]);
+  keyed(item.parts.onwards, known, ([name]) => name,
+    () => element("div", "", element("dt"), element("dd", "", element("code"))),
+    (made, [name, text]) => {
+      say(made.children[0], text);
+      say(made.children[1].firstChild, item.page.links[name]);
+    });
+}
+
+let linked = null;
+let wanted = "";
+
+/** The pages, and before them the one that the address names where it is not among them. */
+function withLinked(pages) {
+  const named = new URLSearchParams(location.hash.slice(1)).get("page") ?? "";
+  if (named !== wanted) {
+    wanted = named;
+    linked = null;
+    if (named) fetchLinked(named);
+  }
+  return linked && !pages.some((page) => page.page_id === linked.page_id) ? [linked, ...pages] : pages;
+}
+
+/** Bring the page that the address names before the eyes, once. */
+function showLinked() {
+  const item = Array.from(byId("pages-list").children).find((child) => child.dataset.key === wanted);
+  for (const child of byId("pages-list").children) child.classList.toggle("linked", child === item);
+  if (!item || item.shownAs === wanted) return;
+  item.shownAs = wanted;
+  item.scrollIntoView({ block: "nearest" });
+  item.parts.details.open = true;
+}
+
+async function fetchLinked(named) {
+  try {
+    const answer = await fetch(`/api/page?page_id=${encodeURIComponent(named)}`, {
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (answer.ok && wanted === named) linked = await answer.json();
+    else if (answer.status === 404) say(byId("announcer"), `There is no page ${named}`);
+  } catch {
+    if (wanted === named) wanted = ""; // it is tried again with the next figures
+  }
 }
 
 const FINDINGS = [["fraud", "Fraud", "This was fraud"], ["ok", "Nothing", "This was nothing"],
@@ -119,13 +178,7 @@ async function judge(item, finding) {
   showVerdict(item);
   say(told, "");
   try {
-    const answer = await fetch("/api/verdict", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ page_id: item.page.page_id, verdict: finding }),
-      signal: AbortSignal.timeout(45_000),
-    });
-    if (!answer.ok) throw new Error((await answer.json()).error);
+    await give("/api/verdict", { page_id: item.page.page_id, verdict: finding });
     item.said = finding;
     say(told, "given");
   } catch (error) {

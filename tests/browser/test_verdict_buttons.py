@@ -86,4 +86,5 @@ def test_without_a_stream_there_are_no_buttons(filled: Stack, open_page: Open) -
     with console(filled.node.url) as started:
         page = open_page(started.address)
         expect(page.locator("#pages-list > li").nth(1)).to_be_visible()
-        expect(page.locator("#pages-list > li").nth(1).locator(".verdict")).to_be_hidden()
+        for said in page.locator("#pages-list > li").nth(1).locator(".verdict").all():
+            expect(said).to_be_hidden()

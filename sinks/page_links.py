@@ -1,0 +1,102 @@
+"""Where a person looks on from a page: live view, its refunds by SQL, its stretch again. Pure."""
+
+from shlex import quote
+from typing import Final
+from urllib.parse import quote as url_quote
+
+import msgspec
+
+from events.instant import SECOND, Instant, to_datetime, to_iso
+from events.page import Entity, Page
+
+_MARGIN: Final[Instant] = SECOND
+"""Times are told in whole milliseconds, and a stretch ends before its second time."""
+
+_COLUMN: Final = {
+    "cashier": "coalesce(cashier_id, register_id)",
+    "register": "register_id",
+    "card": "card_token",
+    "customer": "customer_id",
+    "receipt": "original_transaction_id",
+}
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What of a page its links need."""
+
+    page_id: str
+    shop_id: str
+    entity: Entity
+    evidence: tuple[str, ...]
+    first_at: Instant
+    last_at: Instant
+
+    @classmethod
+    def of(cls, page: Page) -> "Subject":
+        """That of `page`."""
+        first_at = page.first_at or page.opened_at
+        return cls(
+            page.page_id,
+            page.shop_id,
+            page.entity,
+            page.evidence,
+            min(first_at, page.opened_at),
+            max(page.updated_at, page.opened_at),
+        )
+
+
+def links_of(subject: Subject, live_view: str | None = None) -> dict[str, str]:
+    """The links by name: `live_view`, where its address is known, `athena` and `replay`.
+
+    `athena` is a query that Athena and `tillwatch sql` take, `replay` a command.
+    """
+    links = {}
+    if live_view:
+        links["live_view"] = f"{live_view.rstrip('/')}/#page={url_quote(subject.page_id, safe='')}"
+    links["athena"] = query(subject)
+    links["replay"] = replay(subject)
+    return links
+
+
+def query(subject: Subject) -> str:
+    """SQL for the refunds of a page: its evidence first, then the others of its entity in its time.
+
+    It names the days, so that Athena reads no others.
+    """
+    ids = ", ".join(map(_text, subject.evidence or ("",)))
+    evidence = f"transaction_id IN ({ids})"
+    column = _COLUMN.get(subject.entity.kind)
+    about = "" if column is None else f"({evidence} OR {column} = {_text(subject.entity.id)})"
+    first, last = subject.first_at, subject.last_at + _MARGIN
+    where = [
+        f"shop_id = {_text(subject.shop_id)}",
+        "type = 'REFUND'",
+        f"date BETWEEN {_day(first)} AND {_day(last)}",
+        f"occurred_at BETWEEN {_moment(first)} AND {_moment(last)}",
+    ]
+    columns = (
+        f"SELECT {evidence} AS evidence, transaction_id, occurred_at, total, currency,"
+        " cashier_id, register_id, card_token, original_transaction_id, score"
+    )
+    wanted = " AND ".join([*where, about] if about else where)
+    return f"{columns} FROM transactions_now WHERE {wanted} ORDER BY 1 DESC, total DESC"
+
+
+def replay(subject: Subject) -> str:
+    """The command that runs the page's stretch of the stream again, into a folder of its own."""
+    return (
+        f"tillwatch replay --shop {quote(subject.shop_id)} --from {to_iso(subject.first_at)}"
+        f" --to {to_iso(subject.last_at + _MARGIN)}"
+    )
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _day(instant: Instant) -> str:
+    return f"DATE '{to_datetime(instant).date().isoformat()}'"
+
+
+def _moment(instant: Instant) -> str:
+    return f"TIMESTAMP '{to_iso(instant)[:-1].replace('T', ' ')}'"
