@@ -1,4 +1,4 @@
-"""When a stream is drained: everything on it is committed, and every hour is published."""
+"""When a stream is drained: all of it committed, every hour published, every page sent."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from consumer.snapshot import SHARD_END, decode
 from local.aws import AwsEndpoint
 from local.provision import Provisioned
+from sinks.dynamodb import Ledger
 from sinks.dynamodb_fence import DynamoFence
 
 _STUCK_SECONDS_MAX = 180.0
@@ -24,13 +25,16 @@ def wait_until_drained(
     *,
     check: Callable[[], None],
     progress: Callable[[], object] = lambda: None,
+    pages_sent: bool = True,
     stuck_seconds_max: float = _STUCK_SECONDS_MAX,
 ) -> None:
     """Return when every shard's worker is done with everything up to its tip.
 
     `tips` are last sequence numbers by shard, of a stream that nobody writes to any more. A shard
     is done when its checkpoint in the lease table has reached its tip, the snapshot of exactly that
-    checkpoint has no open hour, and every hour that it says to publish lies in the bucket. `check`
+    checkpoint has no open hour, every hour that it says to publish lies in the bucket, and every
+    page that it says is waiting is noted in the ledger to have gone out (unless `pages_sent` is
+    false, for a topic that is gone). `check`
     is called between looks, and raises where waiting makes no sense any more; `progress` gives
     something that differs from look to look while other sinks are being written to.
 
@@ -38,7 +42,7 @@ def wait_until_drained(
         StuckError: no checkpoint moved, no file came and `progress` stood still for
             `stuck_seconds_max`.
     """
-    look = _Look(aws, made)
+    look = _Look(aws, made, pages_sent=pages_sent)
     seen: object = None
     deadline = time.monotonic() + stuck_seconds_max
     while True:
@@ -48,7 +52,7 @@ def wait_until_drained(
             for shard, tip in tips.items()
             if not _reached(checkpoints.get(shard, ("", 0))[0], tip)
         ]
-        waiting = behind or [shard for shard in tips if not look.published(shard, checkpoints)]
+        waiting = behind or [shard for shard in tips if not look.finished(shard, checkpoints)]
         if not waiting:
             return
         check()
@@ -56,10 +60,10 @@ def wait_until_drained(
         if now != seen:
             seen, deadline = now, time.monotonic() + stuck_seconds_max
         elif time.monotonic() > deadline:
+            lack = "checkpoint short of its end" if behind else "open hours or unsent pages"
             raise StuckError(
                 f"nothing moved for {stuck_seconds_max:.0f} s; shards that are not done: "
-                f"{', '.join(waiting)} ({'checkpoint short of its end' if behind else 'open hours'}"
-                f"); checkpoints: {checkpoints}"
+                f"{', '.join(waiting)} ({lack}); checkpoints: {checkpoints}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -71,13 +75,15 @@ def _reached(checkpoint: str, tip: str) -> bool:
 class _Look:
     """What the lease table and the bucket say."""
 
-    def __init__(self, aws: AwsEndpoint, made: Provisioned) -> None:
+    def __init__(self, aws: AwsEndpoint, made: Provisioned, *, pages_sent: bool) -> None:
         self._dynamodb = aws.client("dynamodb")
         self._s3 = aws.client("s3")
         self._fence = DynamoFence(
             self._dynamodb, made.ledger_table, made.application, threading.Event()
         )
+        self._ledger = Ledger(self._dynamodb, made.ledger_table, "looking on")
         self._made = made
+        self._pages_sent = pages_sent
 
     def checkpoints(self) -> dict[str, tuple[str, int]]:
         """Sequence and sub-sequence number by shard."""
@@ -93,16 +99,17 @@ class _Look:
             for item in page["Items"]
         }
 
-    def published(self, shard: str, checkpoints: Mapping[str, tuple[str, int]]) -> bool:
-        """Whether the snapshot equal to the shard's checkpoint leaves nothing to publish."""
+    def finished(self, shard: str, checkpoints: Mapping[str, tuple[str, int]]) -> bool:
+        """Whether the snapshot equal to the shard's checkpoint leaves nothing to do."""
         sequence, sub_sequence = checkpoints[shard]
         slug = sequence if sequence == SHARD_END else f"{sequence}-{sub_sequence}"
         key = self._fence.look(shard).snapshots.get(slug)
         if key is None:  # a checkpoint later than what was looked at before
             return False
         body = self._s3.get_object(Bucket=self._made.bucket, Key=key)["Body"].read()
-        hours = decode(key, body).written.hours
-        if hours.open:
+        written = decode(key, body).written
+        hours, pages = written.hours, written.pages if self._pages_sent else []
+        if hours.open or not all(self._ledger.was_sent(it.page_id, it.revision) for it in pages):
             return False
         prefixes = {closed.key.rpartition("/")[0] for closed in hours.to_publish}
         files = {file for prefix in prefixes for file in self._keys(f"{prefix}/")}

@@ -87,13 +87,17 @@ class Ledger:
                 raise
         else:
             return Claim.MINE
+        return Claim.SENT if self.was_sent(page_id, revision) else Claim.HELD
+
+    def was_sent(self, page_id: str, revision: int) -> bool:
+        """Whether this page is noted to have gone out."""
         answer = self._client.get_item(
             TableName=self._table,
             Key={"ledger_key": {"S": f"{page_id}#{revision}"}},
             ConsistentRead=True,
         )
-        sent = answer.get("Item", {}).get("state", {}).get("S") == "sent"
-        return Claim.SENT if sent else Claim.HELD
+        noted: bool = answer.get("Item", {}).get("state", {}).get("S") == "sent"
+        return noted
 
     def mark_sent(self, page_id: str, revision: int) -> None:
         """Note that this page went out."""

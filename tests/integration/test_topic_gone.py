@@ -39,7 +39,7 @@ def test_pages_wait_for_their_topic_and_nothing_else_does(stack: Stack) -> None:
     elsewhere = {"TILLWATCH_TOPIC_ARN": f"{made.topic_arn}-that-is-not-there"}
     worker = start_worker(stack, SETTINGS | elsewhere)
     try:
-        wait_until_drained(stack.aws, made, tips, check=lambda: None)
+        wait_until_drained(stack.aws, made, tips, check=lambda: None, pages_sent=False)
         waiting = _metric(worker.log, "tillwatch_waiting_pages")
     finally:
         worker.stop(WORKER_STOP_SECONDS_MAX)

@@ -10,16 +10,19 @@ from consumer.hours import HoursState, OpenHour
 from consumer.rotation import SLICES_MAX, Slices
 from consumer.snapshot import Snapshot, State, encode
 from events.instant import HOUR
+from events.page import Page
 from local.aws import AwsEndpoint
 from local.drained import StuckError, wait_until_drained
 from local.provision import Provisioned, provision
+from sinks.dynamodb import Ledger
 from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import Held
 from sinks.parquet import ClosedHour
+from tests.sinks.made import page
 
 pytestmark = pytest.mark.integration
 
-Commit = Callable[[str, HoursState], None]
+Commit = Callable[..., None]
 
 
 @pytest.fixture
@@ -31,11 +34,11 @@ def made(aws: AwsEndpoint, tmp_path: Path) -> Provisioned:
 def commit(aws: AwsEndpoint, made: Provisioned) -> Commit:
     """Leave behind what a worker's commit leaves at a sequence number."""
 
-    def commit(sequence: str, hours: HoursState) -> None:
+    def commit(sequence: str, hours: HoursState, *pages: Page) -> None:
         shard = made.shards[0]
         at, key = f"{sequence}-0", f"snapshots/{shard}/{sequence}"
         whole = Slices(0, SLICES_MAX)
-        written = State(hours=hours)
+        written = State(hours=hours, pages=list(pages))
         snapshot = Snapshot(made.application, shard, at, 4, "m", "r", whole, (), written)
         aws.client("s3").put_object(Bucket=made.bucket, Key=key, Body=encode(snapshot))
         fence = DynamoFence(
@@ -84,6 +87,22 @@ def test_closed_hour_counts_once_its_file_is_there(
     with pytest.raises(StuckError, match="open hours"):
         look(aws, made)
     aws.client("s3").put_object(Bucket=made.bucket, Key=closed(made).key, Body=b"rows")
+    look(aws, made)
+
+
+def test_waiting_page_is_waited_for_until_it_is_noted_as_sent(
+    aws: AwsEndpoint, made: Provisioned, commit: Commit
+) -> None:
+    commit("100", HoursState(), page(0), page(1))
+    ledger = Ledger(aws.client("dynamodb"), made.ledger_table, "the worker")
+    ledger.claim(page(0).page_id, 0)
+    ledger.mark_sent(page(0).page_id, 0)
+    with pytest.raises(StuckError, match="unsent pages"):
+        look(aws, made)
+    ledger.claim(page(1).page_id, 1)
+    with pytest.raises(StuckError, match="unsent pages"):
+        look(aws, made)
+    ledger.mark_sent(page(1).page_id, 1)
     look(aws, made)
 
 
