@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from events.instant import HOUR, Instant, floor_hour, to_iso
+from events.instant import HOUR, Instant, floor_hour
 from events.position import Position
 from events.record import Record
 from sinks.archive_object import ArchiveError, Contents, Name, decode, folder, name_of
@@ -17,28 +17,21 @@ HOURS_LISTED_MAX = 24 * 400
 """Hours that are listed in the search for where a stretch begins."""
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What the archive has of a shard behind a Position: objects in order, and what lies between.
+class Run(msgspec.Struct, frozen=True):
+    """Objects in order that hold everything of a shard from behind `after` to the last of them.
 
-    `gaps` are pairs of Positions: nothing is known of what came behind the first of them, up to
-    and with the second. None is the shard's beginning.
+    `after` is None for the shard's beginning.
     """
 
+    after: Position | None
     names: tuple[Name, ...]
-    gaps: tuple[tuple[Position | None, Position], ...]
-
-    def until_gap(self, position: Position | None) -> tuple[Name, ...]:
-        """The objects before the first gap that begins at or behind `position`."""
-        order = position.order if position else (0, 0)
-        ahead = [before.order for _, before in self.gaps if before.order > order]
-        return tuple(n for n in self.names if not ahead or n.first.order <= ahead[0])
 
 
 class ArchivedRecords:
     """Reads shards of `stream` out of `store`; waiting for it, and Stopped, are the store's own.
 
-    Arrival is approximate: a record may arrive a little before the one ahead of it. So one hour more
-    than asked for is listed at either end.
+    Arrival is approximate: a record may arrive a little before the one ahead of it. So one hour
+    more than asked for is listed at either end.
     """
 
     def __init__(self, store: ObjectStore, stream: str, keys: Keys) -> None:
@@ -61,8 +54,8 @@ class ArchivedRecords:
         around: Instant,
         end: Instant,
         hours_max: int = HOURS_LISTED_MAX,
-    ) -> Found:
-        """What there is behind `after`, up to the hour of `end`.
+    ) -> list[Run]:
+        """What there is behind `after`, up to the hour of `end`; between two runs something lacks.
 
         It looks back from the hour of `around`, a time at or behind `after`, until nothing can be
         missing, `hours_max` hours at most.
@@ -83,14 +76,14 @@ class ArchivedRecords:
         order = after.order if after else (0, 0)
         behind = [name for name in names if name.last.order > order]
         ordered = sorted(behind, key=lambda name: (name.first.order, name.last.order))
-        return Found(tuple(ordered), tuple(_gaps(ordered, after)))
+        return list(_runs(ordered, after))
 
     def first_from(self, shard_id: str, time: Instant, end: Instant) -> Position | None:
-        """Where the first record lies that arrived at `time` or later; None for none up to `end`."""
+        """Where the first record lies that arrived at `time` or later, up to the hour of `end`."""
         for hour in range(floor_hour(time), floor_hour(end) + 1, HOUR):
             names = sorted(self._listed(hour, shard_id), key=lambda name: name.first.order)
             # Most of an hour's objects need not be opened.
-            at = bisect_left(names, time, key=lambda name: self._arrival_of_last(name))
+            at = bisect_left(names, time, key=self._arrival_of_last)
             for record in self.read(names[max(at - 1, 0) :], None):
                 if (record.arrived_at or 0) >= time:
                     return record.position
@@ -140,20 +133,6 @@ class ArchivedRecords:
         return [name for name in names if name is not None]
 
 
-def told(gap: tuple[Position | None, Position]) -> str:
-    """A gap in words."""
-    after, before = gap
-    begin = f"behind {after.slug}" if after else "of its beginning"
-    return f"the archive has nothing {begin} up to {before.slug}"
-
-
-def when(record: Record | None) -> str:
-    """When a record arrived, in words."""
-    if record is None or record.arrived_at is None:
-        return "at an unknown time"
-    return to_iso(record.arrived_at)
-
-
 def _reaches(name: Name, after: Position | None) -> bool:
     """Whether nothing older than this object is needed to go on behind `after`."""
     if name.after is None:
@@ -161,16 +140,19 @@ def _reaches(name: Name, after: Position | None) -> bool:
     return after is not None and name.after.order <= after.order
 
 
-def _gaps(
-    names: Sequence[Name], after: Position | None
-) -> Iterator[tuple[Position | None, Position]]:
-    covered = after
+def _runs(names: Sequence[Name], after: Position | None) -> Iterator[Run]:
+    begin, run, covered = after, list[Name](), after
     for name in names:
-        begin = name.after
-        if begin is not None and (covered is None or begin.order > covered.order):
-            yield covered, begin
+        gap = name.after is not None and (covered is None or name.after.order > covered.order)
+        if gap or not run:
+            if run:
+                yield Run(begin, tuple(run))
+            begin, run = name.after, []
+        run.append(name)
         if covered is None or name.last.order > covered.order:
             covered = name.last
+    if run:
+        yield Run(begin, tuple(run))
 
 
 def _push(

@@ -70,11 +70,12 @@ class KinesisLineage:
         ListShards may lag behind what told KCL of the shard; to begin without its parents' state
         would forget their shops.
         """
-        listed = self._retry.call(partial(self._listed_with, shard_id))
-        shard = listed[shard_id]
-        names = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
-        parents = {name: _range(listed[name]) if name in listed else None for name in names if name}
-        return Ancestry(_range(shard), parents)
+        return _ancestry(self._retry.call(partial(self._listed_with, shard_id)), shard_id)
+
+    def every(self) -> dict[str, Ancestry]:
+        """The ancestry of every shard that Kinesis still lists."""
+        listed = self._listed()
+        return {shard_id: _ancestry(listed, shard_id) for shard_id in listed}
 
     def _listed_with(self, shard_id: str) -> dict[str, dict[str, Any]]:
         listed = self._listed()
@@ -91,6 +92,13 @@ class KinesisLineage:
             token = answer.get("NextToken")
             question = {"NextToken": token} if token else {}
         return listed
+
+
+def _ancestry(listed: dict[str, dict[str, Any]], shard_id: str) -> Ancestry:
+    shard = listed[shard_id]
+    names = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+    parents = {name: _range(listed[name]) if name in listed else None for name in names if name}
+    return Ancestry(_range(shard), parents)
 
 
 def _range(shard: dict[str, Any]) -> HashRange:

@@ -33,9 +33,10 @@ class ArchiveSink:
 
     def prepare(self, batch: Batch) -> Prepared:
         """The records of `batch` as objects; see Builder."""
-        objects = []
+        objects, after = [], batch.after
         for hour, records in by_hour(batch.raw):
-            contents = Contents(self._stream, batch.last.shard_id, batch.after, tuple(records))
+            contents = Contents(self._stream, batch.last.shard_id, after, tuple(records))
+            after = records[-1].position
             objects.append((contents.key(hour), encode(contents, self._keys)))
         return Prepared(partial(self._put, objects))
 

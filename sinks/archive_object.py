@@ -1,8 +1,8 @@
 """One object of the raw archive: records of one shard as they came, with their Positions.
 
 `archive/<stream>/date=YYYY-MM-DD/hour=HH/<shard>-<first>-<last>-<after>.records`, by the hour (UTC)
-of arrival. `<after>` is where the shard stood before the object's batch: so a list of names says
-whether something between two objects is missing. On disk: the magic `TWAR`, a two-byte format
+of arrival. `<after>` is where the shard stood before the object's first record: so a list of names
+says whether something between two objects is missing. On disk: the magic `TWAR`, a two-byte format
 version, and, sealed (sinks/archive_seal.py), zstd-compressed MessagePack of the index and behind it
 all records' bytes in one piece.
 """
@@ -40,8 +40,7 @@ class ArchiveError(Exception):
 class Name(msgspec.Struct, frozen=True):
     """What an object's key says: of which shard, from where to where, in which hour.
 
-    Everything of the shard behind `after` (None: since it began) up to `last` is in this object or
-    in another with the same `after`: the one batch of both had records of several hours.
+    Everything of the shard behind `after` (None: since it began) up to `last` is in it.
     """
 
     key: str
@@ -112,22 +111,20 @@ def name_of(key: str, stream: str) -> Name | None:
 
 
 def by_hour(records: Sequence[Record]) -> Iterator[tuple[Instant, Sequence[Record]]]:
-    """`records` by the hour in which they arrived; order is kept.
+    """`records`, one after the other, by the hour in which they arrived.
 
-    A record without a time of arrival, which no stream gives, goes with the hour 0.
+    Arrival is approximate: one that seems to have arrived ahead of the record before it goes with
+    that one, so that every hour's records are all there are between the first and the last.
     """
-    if not records:
-        return
-    first, last = (floor_hour(records[at].arrived_at or 0) for at in (0, -1))
-    if first == last and all(
-        first <= (record.arrived_at or 0) < first + HOUR for record in records
-    ):
-        yield first, records
-        return
-    hours: dict[Instant, list[Record]] = {}
-    for record in records:
-        hours.setdefault(floor_hour(record.arrived_at or 0), []).append(record)
-    yield from hours.items()
+    hour, begin = -1, 0
+    for number, record in enumerate(records):
+        arrived = record.arrived_at
+        if arrived is not None and arrived >= hour + HOUR:
+            if number > begin:
+                yield max(hour, 0), records[begin:number]
+            hour, begin = floor_hour(arrived), number
+    if len(records) > begin:
+        yield max(hour, 0), records[begin:]
 
 
 def encode(contents: Contents, keys: Keys) -> bytes:

@@ -174,6 +174,7 @@ class World:
     ended: bool = False
     lateness: Instant = 30 * MINUTE
     batch_records_max: int = 50
+    keeps_records: bool = False
     sinks_before: Callable[["World"], Sequence[Sink]] = lambda world: [world.index]
 
     def snapshots(self, shard_id: str = SHARD) -> Snapshots:
@@ -219,6 +220,8 @@ class World:
             lateness=self.lateness,
             watermark=state.hours.watermark,
             rotation=Rotation(state.shops, restored.slices),
+            keeps_records=self.keeps_records,
+            after=self.checkpoint,
         )
         outbox.flush()
         return Parts(pipeline, committer, has_open_hours=lambda: bool(hours.state.open))

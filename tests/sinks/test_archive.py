@@ -54,12 +54,13 @@ def test_what_it_holds_is_every_record_to_the_byte_by_the_hour_of_arrival() -> N
     found = opened(store)
     assert [name_of(key, STREAM) is not None for key in found] == [True] * 3
     assert [one for contents in found.values() for one in contents.records] == records
-    assert {contents.after for contents in found.values()} == {position(-5)}
+    afters = [contents.after for contents in found.values()]
+    assert afters == [position(-5), records[3].position, records[7].position]
     for key, contents in found.items():
         name = name_of(key, STREAM)
         assert name is not None
         ends = (contents.records[0].position, contents.records[-1].position)
-        assert (name.first, name.last, name.after) == (*ends, position(-5))
+        assert (name.first, name.last, name.after) == (*ends, contents.after)
         hours = {(one.arrived_at or 0) // HOUR * HOUR for one in contents.records}
         assert hours == {name.hour}
 
@@ -168,14 +169,24 @@ def test_keys_of_another_length_are_refused_and_none_is_shown() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 40 * HOUR)), max_size=30))
-def test_by_hour_every_record_is_in_its_hour_once_and_in_order(arrivals: list[int | None]) -> None:
+def test_by_hour_every_record_is_there_once_and_in_order(arrivals: list[int | None]) -> None:
     records = [record(n, arrived_at=at) for n, at in enumerate(arrivals)]
-    seen = []
-    for hour, found in by_hour(records):
-        assert all(hour <= (one.arrived_at or 0) < hour + HOUR for one in found)
-        assert list(found) == sorted(found, key=lambda one: one.position.order)
-        seen += found
-    assert sorted(seen, key=lambda one: one.position.order) == records
+    found = list(by_hour(records))
+    assert [one for _, part in found for one in part] == records
+    hours = [hour for hour, _ in found]
+    assert hours == sorted(set(hours))
+    for hour, part in found:
+        assert part
+        assert all((one.arrived_at or 0) < hour + HOUR for one in part)
+
+
+def test_a_record_that_seems_to_come_early_goes_with_the_one_ahead_of_it() -> None:
+    records = [record(n, arrived_at=NOON + at) for n, at in enumerate((-2, 1, -1, HOUR, 3))]
+    assert [(hour, len(part)) for hour, part in by_hour(records)] == [
+        (NOON - HOUR, 1),
+        (NOON, 2),
+        (NOON + HOUR, 2),
+    ]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=50), st.integers(0, 500), st.text(max_size=9))))
