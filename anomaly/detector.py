@@ -12,6 +12,7 @@ from anomaly.features import features
 from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
 from anomaly.marks import marks_of
+from anomaly.renaming import rename_card
 from anomaly.shop import Shop
 from anomaly.state import (
     FORMAT,
@@ -253,6 +254,8 @@ class Detector:
     ) -> Observation:
         """Score, page, learn: in this order."""
         state, cashier = shop.state, transaction.cashier_id or transaction.register_id
+        if transaction.card_before is not None and transaction.card_token is not None:
+            rename_card(shop, transaction.card_before, transaction.card_token)
         refund = Recent(
             at=transaction.occurred_at,
             total=transaction.total if transaction.currency == state.currency else 0,

@@ -22,7 +22,7 @@ from consumer.dlq_session import Session, session
 from consumer.fingerprint import Fingerprint
 from consumer.letters import Found, Selection, as_json, summary, table
 from consumer.masking import masked_record, neighbourhood
-from consumer.parser import pseudonymizer_of
+from consumer.pseudonym_keys import pseudonym_keys
 from consumer.redrive import LetterKept, record_of
 from sinks.letter import Letter
 
@@ -130,12 +130,12 @@ def _show(work: Session, letter: Letter, raw: Path | None) -> None:
         data = record_of(letter, work.store)
     except LetterKept as gone:
         raise click.ClickException(str(gone)) from gone
-    key = work.settings.pseudonym_key.get_secret_value().encode()
-    click.echo(f"{'digest:':15} {Fingerprint(key).of(data)}")
+    keys = pseudonym_keys(work.settings, work.deadline)
+    click.echo(f"{'digest:':15} {Fingerprint(keys.current).of(data)}")
     near = neighbourhood(data, letter.detail)
     if near is not None:
         click.echo(f"{'fault:':15} {near}")
-    record = masked_record(data, pseudonymizer_of(work.settings))
+    record = masked_record(data, keys.pseudonymizer)
     if record is None:
         click.echo("the record is no JSON object: its bytes are not shown (--raw FILE writes them)")
     else:

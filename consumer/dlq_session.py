@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumer.fingerprint import Fingerprint
 from consumer.parser import parser_of
+from consumer.pseudonym_keys import pseudonym_keys
 from consumer.redrive import Places, Redriver
 from consumer.services import CONNECT_SECONDS_MAX, READ_SECONDS_MAX, aws_client
 from consumer.settings import Settings, SettingsError, load
@@ -66,7 +67,7 @@ class Session:
             ledger,
             StandingTransactions(opensearch, deadline),
         )
-        key = settings.pseudonym_key.get_secret_value().encode()
+        key = pseudonym_keys(settings, deadline).current
         try:
             yield Redriver(
                 parser_of(settings),

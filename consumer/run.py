@@ -19,6 +19,7 @@ from consumer.log_writer import Descriptor, LogWriter
 from consumer.logs import configure
 from consumer.measuring import Measuring, to_opensearch
 from consumer.metrics import Metrics
+from consumer.pseudonym_keys import handed_down
 from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
 from consumer.vitals import Vitals
@@ -31,6 +32,7 @@ def run() -> None:
     """Consume the stream until told to stop (SIGTERM or Ctrl-C), last checkpoints first."""
     try:
         settings = load()
+        os.environ.update(handed_down(settings))
         with LogWriter(Descriptor(sys.stderr.fileno())) as log:
             configure(settings.log_level, log)
             # A short path without spaces: KCL splits its program's name at spaces, and a socket's

@@ -4,6 +4,7 @@
 case. docs/settings.md lists them; a test holds the two together.
 """
 
+import json
 import os
 import tomllib
 from base64 import b64decode
@@ -20,7 +21,7 @@ from pydantic_settings import (
 )
 
 from events.parse import Parser
-from events.pseudonym import Pseudonymizer
+from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
 from sinks.archive_seal import KEY_BYTES, Keys
 
 CONFIG_VARIABLE = "TILLWATCH_CONFIG"
@@ -66,9 +67,18 @@ class Settings(BaseSettings):
     ledger_table: str = Field(
         "tillwatch-ledger", description="DynamoDB table that notes which pages were sent."
     )
-    pseudonym_key: SecretStr = Field(
+    pseudonym_key: SecretStr | None = Field(
+        None,
         min_length=16,
         description="Key that card tokens and contact data are hashed with; 16 characters or more.",
+    )
+    pseudonym_key_secret: str | None = Field(
+        None,
+        validate_default=True,
+        description="Name or ARN of the secret in AWS Secrets Manager that holds that key instead.",
+    )
+    pseudonym_keys_old: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Keys before it, the latest first: cards and erasure match across them."
     )
     archive_key: SecretStr | None = Field(
         None,
@@ -189,6 +199,29 @@ class Settings(BaseSettings):
     def processed_days(self) -> int:
         """Days that processed Parquet files are kept."""
         return self.processed_retention_days or self.retention_days
+
+    @field_validator("pseudonym_key_secret")
+    @classmethod
+    def _one_source_of_the_key(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """The key itself or where it lies; empty is as good as not said."""
+        if "pseudonym_key" in info.data and (info.data["pseudonym_key"] is None) == (not name):
+            raise ValueError("either this or TILLWATCH_PSEUDONYM_KEY must be set, and not both")
+        return name or None
+
+    @field_validator("pseudonym_keys_old", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """A variable gives them as `one,other`, or as JSON where a key has a comma in it."""
+        if isinstance(value, str) and value.startswith("["):
+            return json.loads(value)
+        return cls._at_commas(value)
+
+    @field_validator("pseudonym_keys_old")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value().encode()) < KEY_BYTES_MIN for key in keys):
+            raise ValueError(f"a key has {KEY_BYTES_MIN} bytes or more")
+        return keys
 
     @field_validator("archive_key", "archive_keys_old")
     @classmethod

@@ -175,11 +175,13 @@ class Parser:
             raise ParseFault(ParseReason.UNKNOWN_CURRENCY, "currency")
         total, approval_limit = _amounts(wire, exponent)
         occurred_at, utc_offset_minutes = self._time(wire.occurred_at, arrived_at)
-        method = card = name = email = None
+        method = card = card_before = name = email = None
         if (payment := wire.payment) is not None:
             method = payment.method
             if payment.card_token is not None:
                 card = self._pseudonymize.card_token(payment.card_token)
+                if wire.type == "REFUND":  # cards are remembered by their refunds alone
+                    card_before = self._pseudonymize.card_before(payment.card_token)
         if wire.contact is not None:
             name, email = self._contact(wire.contact)
         ids, texts = self._ids, self._texts
@@ -207,6 +209,7 @@ class Parser:
             approval_limit,
             _lines(wire.lines, ids, texts) if wire.lines else (),
             unknown,
+            card_before,
         )
         for field, attributes in self._required:
             if all(getattr(transaction, attribute) in _ABSENT for attribute in attributes):

@@ -22,13 +22,17 @@ class Pseudonymizer:
     Nothing is remembered: hashing takes 0.4 µs, and looking into a cache that most cards are not
     in, and adding them, took 0.7.
 
+    `before` is the key that was in use before this one: cards that are remembered under it are
+    known again by `card_before`.
+
     Raises:
-        ValueError: the key is shorter than `KEY_BYTES_MIN` bytes.
+        ValueError: a key is shorter than `KEY_BYTES_MIN` bytes.
     """
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_before", "_keyed")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, before: bytes | None = None) -> None:
+        self._before = None if before is None else Pseudonymizer(before)
         if len(key) < KEY_BYTES_MIN:
             raise ValueError(f"the pseudonym key needs {KEY_BYTES_MIN} bytes or more")
         # BLAKE2b takes 64 bytes of key at most; hashing first lets a key be of any length.
@@ -45,6 +49,10 @@ class Pseudonymizer:
     def card_token(self, clear: str) -> str:
         """The pseudonym of a card token, which is taken as it comes."""
         return self._pseudonym("card", clear)
+
+    def card_before(self, clear: str) -> str | None:
+        """What the key before this one made of a card token; None where there is none."""
+        return None if self._before is None else self._before.card_token(clear)
 
     def contact_name(self, clear: str) -> str:
         """The pseudonym of a person's name; case, spacing and Unicode form make no difference."""

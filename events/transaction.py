@@ -54,6 +54,9 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     lines: tuple[Line, ...] = ()
     unknown: bytes | None = None
     """The fields that wire schema 1 does not know, as one JSON object; never contact data."""
+    card_before: str | None = None
+    """The card's hash under the key before, while keys are rotated; it leads no further than the
+    shop's own state."""
 
     @property
     def is_refund(self) -> bool:

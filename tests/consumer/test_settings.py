@@ -123,6 +123,44 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "secret", "good"),
+    [
+        (SECRETS["TILLWATCH_PSEUDONYM_KEY"], "", True),
+        ("", "tillwatch/key", False),  # an empty key is a key that is too short
+        (None, "tillwatch/key", True),
+        (None, None, False),
+        (None, "", False),
+        (SECRETS["TILLWATCH_PSEUDONYM_KEY"], "tillwatch/key", False),
+    ],
+)
+def test_the_pseudonym_key_has_one_source(
+    monkeypatch: pytest.MonkeyPatch, key: str | None, secret: str | None, *, good: bool
+) -> None:
+    set_all(monkeypatch)
+    for name, value in (("", key), ("_SECRET", secret)):
+        if value is None:
+            monkeypatch.delenv(f"TILLWATCH_PSEUDONYM_KEY{name}", raising=False)
+        else:
+            monkeypatch.setenv(f"TILLWATCH_PSEUDONYM_KEY{name}", value)
+    if good:
+        settings = load()
+        assert (settings.pseudonym_key is None) == (settings.pseudonym_key_secret is not None)
+    else:
+        assert "TILLWATCH_PSEUDONYM_KEY" in refusal()
+
+
+def test_old_keys_are_a_list_and_may_have_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, TILLWATCH_PSEUDONYM_KEYS_OLD="hunter2 hunter2 hunter2,swordfish swordfish")
+    old = [key.get_secret_value() for key in load().pseudonym_keys_old]
+    assert old == ["hunter2 hunter2 hunter2", "swordfish swordfish"]
+    monkeypatch.setenv("TILLWATCH_PSEUDONYM_KEYS_OLD", '["hunter2, hunter2, hunter2"]')
+    assert load().pseudonym_keys_old[0].get_secret_value() == "hunter2, hunter2, hunter2"
+    for wrong in ("hunter2", '["hunter2 hunter2 hunter2'):
+        monkeypatch.setenv("TILLWATCH_PSEUDONYM_KEYS_OLD", wrong)
+        assert "hunter2" not in refusal()
+
+
+@pytest.mark.parametrize(
     ("name", "secret"),
     [
         ("TILLWATCH_PSEUDONYM_KEY", "hunter2"),

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from events.instant import DAY, HOUR, to_iso
@@ -233,9 +234,7 @@ def test_one_unknown_field_changes_nothing_else() -> None:
     known = accepted(wire())
     with_more = accepted(wire(extra="é"))
     assert with_more.unknown == '{"extra":"é"}'.encode()
-    assert {name: getattr(with_more, name) for name in Transaction.__struct_fields__[:-1]} == {
-        name: getattr(known, name) for name in Transaction.__struct_fields__[:-1]
-    }
+    assert msgspec.structs.replace(with_more, unknown=None) == known
 
 
 @pytest.mark.parametrize(
