@@ -1,7 +1,9 @@
 """`tillwatch dashboards`: what OpenSearch Dashboards shows, made by code."""
 
+import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -29,3 +31,56 @@ def export(*, output: Path | None) -> None:
         output.write_bytes(made)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
+
+
+@dashboards.command()
+@click.option(
+    "--url",
+    envvar="TILLWATCH_DASHBOARDS_URL",
+    help="Where Dashboards is, with its path; TILLWATCH_DASHBOARDS_URL.",
+)
+@click.option(
+    "--user",
+    envvar="TILLWATCH_OPENSEARCH_USER",
+    help="User name, with TILLWATCH_OPENSEARCH_PASSWORD; TILLWATCH_OPENSEARCH_USER.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+def apply(*, url: str | None, user: str | None, dry_run: bool) -> None:
+    """Import the saved objects, over those with the same ids; twice is as once.
+
+    What people changed in these objects is lost; their own objects are left alone.
+    """
+    from sinks.dashboards.export import objects
+    from sinks.dashboards.importing import Dashboards, DashboardsError, client_url
+    from sinks.opensearch_client import connect
+
+    wanted = objects()
+    place = _checked(url)
+    client = connect(client_url(place), user, os.environ.get("TILLWATCH_OPENSEARCH_PASSWORD"))
+    try:
+        there = Dashboards(client, place)
+        found = there.changes(wanted)
+        for change in found:
+            click.echo(change.line())
+        if found and not dry_run:
+            there.import_(wanted)
+    except DashboardsError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        client.close()
+    count = f"{len(found)} of {len(wanted)} saved objects"
+    click.echo(f"{count} {'would change' if dry_run else 'changed'}", err=True)
+
+
+def _checked(url: str | None) -> str:
+    if not url:
+        raise click.ClickException(
+            "where is Dashboards? Name it with --url, or set TILLWATCH_DASHBOARDS_URL; "
+            "`tillwatch dashboards export` makes a file for its own import"
+        )
+    place = urlsplit(url)
+    if place.scheme not in {"http", "https"} or not place.netloc:
+        raise click.ClickException("the URL of Dashboards must begin with http:// or https://")
+    if "@" in place.netloc:
+        raise click.ClickException("the URL must not hold a user name or password")
+    return url
