@@ -26,6 +26,11 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, Transient)
 
 
+def told(error: BaseException | None) -> str:
+    """What `error` says, with the notes that say what a person can do about it."""
+    return "; ".join((str(error), *getattr(error, "__notes__", ())))
+
+
 class Retry:
     """Tries until it works or the stop event is set: the number of tries has no bound.
 
@@ -83,6 +88,6 @@ class Retry:
             self._service,
             state.attempt_number,
             state.upcoming_sleep,
-            outcome.exception() if outcome is not None else None,
+            told(outcome.exception()) if outcome is not None else None,
             extra={"service": self._service, "attempt": state.attempt_number},
         )
