@@ -129,6 +129,7 @@ class FailingReport(msgspec.Struct, frozen=True):
     pages_sent: int
     pages_sent_again: int
     staged_left: int
+    orphans: int
     fared: list[Fared]
     faults: list[str]
 
@@ -347,6 +348,7 @@ class _Run:
             pages_sent=len(found.sendings),
             pages_sent_again=repeats(found),
             staged_left=len(found.staged),
+            orphans=len(found.orphans),
             fared=fared,
             faults=[*wrong, *differences(expected, found)],
         )
@@ -389,7 +391,8 @@ def failing_text(report: FailingReport) -> str:
         *map(_line, report.fared),
         (
             f"accepted {report.accepted:,}, documents {report.documents:,}, rows {report.rows:,}, "
-            f"dead letters {report.rejections}, staged parts left {report.staged_left}"
+            f"dead letters {report.rejections}, left behind {report.staged_left} staged parts, "
+            f"{report.orphans} snapshots"
         ),
         (
             f"pages {report.pages}, revisions sent {report.pages_sent}, sent again "

@@ -1,5 +1,6 @@
 """What came out: documents, rows, pages and messages, read from where they lie."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from consumer.snapshot import decode
 from local.counts import rejected
 from local.stack import Stack
 from local.uninterrupted import Sending, fingerprint
+from sinks.dynamodb_fence import DynamoFence
 from sinks.page_json import PageMessage
 
 _READERS = 4
@@ -23,7 +26,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `documents` are fingerprints by transaction id, and `rows` counts them in the published files;
     `scores` are the rows' own. `sendings` are the times (epoch milliseconds) at which the topic
-    sent each revision of a page. `staged` are parts that were left behind.
+    sent each revision of a page. `staged` are parts that were left behind, `orphans` snapshots'
+    objects that no restart and no shard's heir could need.
     """
 
     documents: dict[str, bytes]
@@ -33,6 +37,7 @@ class Outcome(msgspec.Struct, frozen=True):
     sendings: dict[Sending, list[int]]
     rejections: int
     staged: list[str]
+    orphans: list[str]
 
 
 def read_outcome(stack: Stack) -> Outcome:
@@ -42,9 +47,9 @@ def read_outcome(stack: Stack) -> Outcome:
     try:
         client.indices.refresh(index="transactions-*,pages-*")
         documents = {
-            hit["_id"]: fingerprint(hit["_source"]) for hit in _hits(client, "transactions-*")
+            hit["_id"]: fingerprint(hit["_source"]) for hit in hits(client, "transactions-*")
         }
-        pages = {hit["_id"]: hit["_source"] for hit in _hits(client, "pages-*")}
+        pages = {hit["_id"]: hit["_source"] for hit in hits(client, "pages-*")}
     finally:
         client.close()
     s3 = stack.aws.client("s3")
@@ -58,11 +63,35 @@ def read_outcome(stack: Stack) -> Outcome:
         _sendings(sqs, made.pages_queue_url),
         rejected(sqs, made.dead_letter_queue_url),
         list(_keys(s3, made.bucket, "staging/")),
+        _orphans(stack),
     )
 
 
-def _hits(client: Any, index: str) -> Iterator[dict[str, Any]]:
-    body: dict[str, Any] = {"query": {"match_all": {}}, "size": _HITS_MAX, "sort": ["_doc"]}
+def _orphans(stack: Stack) -> list[str]:
+    """The objects of snapshots that neither a fence names nor a snapshot that it names."""
+    made = stack.provisioned
+    s3 = stack.aws.client("s3")
+    fence = DynamoFence(
+        stack.aws.client("dynamodb"), made.ledger_table, made.application, threading.Event()
+    )
+    prefix = f"snapshots/{made.application}/"
+    found = list(_keys(s3, made.bucket, prefix))
+    needed: set[str] = set()
+    for shard in {key.removeprefix(prefix).partition("/")[0] for key in found}:
+        for key in set(fence.look(shard).snapshots.values()) & set(found):
+            body = s3.get_object(Bucket=made.bucket, Key=key)["Body"].read()
+            needed |= {key, *(link.key for link in decode(key, body).past)}
+    return [key for key in found if key not in needed]
+
+
+def hits(client: Any, index: str) -> Iterator[dict[str, Any]]:
+    """Every document of `index`, each with the number of times that it was written."""
+    body: dict[str, Any] = {
+        "query": {"match_all": {}},
+        "size": _HITS_MAX,
+        "sort": ["_doc"],
+        "version": True,
+    }
     answer = client.search(index=index, body=body, scroll="2m")
     while answer["hits"]["hits"]:
         yield from answer["hits"]["hits"]

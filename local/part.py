@@ -71,13 +71,18 @@ class Part:
                 )
             time.sleep(_POLL_SECONDS)
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for what comes of it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self, seconds_max: float) -> int:
         """SIGTERM, then SIGKILL to it and what it started when `seconds_max` are over.
 
         Safe to call twice. Returns the exit code.
         """
         if self._process.poll() is None:
-            self._process.terminate()
+            self.terminate()
             try:
                 self._process.wait(seconds_max)
             except subprocess.TimeoutExpired:

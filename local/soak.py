@@ -105,7 +105,8 @@ def text(report: Report) -> str:
         f"faults: {report.kills} kills ({done})",
         (
             f"accepted {report.accepted:,}, documents {report.documents:,}, rows {report.rows:,}, "
-            f"dead letters {report.rejections}, staged parts left {report.staged_left}"
+            f"dead letters {report.rejections}, left behind {report.staged_left} staged parts, "
+            f"{report.orphans} snapshots"
         ),
         (
             f"pages {report.pages}, revisions sent {report.pages_sent}, sent again in the window "

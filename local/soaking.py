@@ -88,6 +88,7 @@ class Report(msgspec.Struct, frozen=True):
     pages_sent_again: int
     rejections: int
     staged_left: int
+    orphans: int
     faults: list[str]
 
 
@@ -315,6 +316,7 @@ class Soak:
             pages_sent_again=repeats(found),
             rejections=found.rejections,
             staged_left=len(found.staged),
+            orphans=len(found.orphans),
             faults=differences(expected, found, kills_at=[one.at for one in kills]),
         )
 

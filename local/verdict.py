@@ -15,6 +15,8 @@ _NOTED_MILLIS = 10_000
 def faults(expected: Uninterrupted, found: Outcome, *, kills_at: Sequence[int] = ()) -> list[str]:
     """Everything that P1, P2 and P3 forbid, one line each; empty where all of it holds.
 
+    What dead workers left behind has to be gone too: `found` is read when all is published.
+
     `kills_at` are the times (epoch milliseconds) at which a process was killed. A page may go out
     twice when a kill followed shortly on the first: SNS had accepted it, and it was not noted yet.
     """
@@ -28,6 +30,8 @@ def faults(expected: Uninterrupted, found: Outcome, *, kills_at: Sequence[int] =
         _named("pages with another content", _differing(expected.pages, found.pages)),
         *_ids("pages sent", expected.sendings, found.sendings),
         _named("pages sent twice without a kill in between", _unexplained(found, kills_at)),
+        _named("staged parts left behind", found.staged),
+        _named("snapshots left behind that nothing needs", found.orphans),
     ]
     if expected.rejections != found.rejections:
         told.append(f"dead letters: {found.rejections} instead of {expected.rejections}")

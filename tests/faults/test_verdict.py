@@ -31,6 +31,7 @@ def found(**changes: Any) -> Outcome:
         sendings={("p-1", 0): [1_000], ("p-1", 1): [2_000]},
         rejections=1,
         staged=[],
+        orphans=[],
     )
     return msgspec.structs.replace(outcome, **changes)
 
@@ -69,6 +70,11 @@ def test_what_is_as_it_should_be_is_without_fault() -> None:
             "1 pages sent that should not be: [('p-1', 2)]",
         ),
         (found(rejections=2), "dead letters: 2 instead of 1"),
+        (found(staged=["staging/s/1_2"]), "1 staged parts left behind: ['staging/s/1_2']"),
+        (
+            found(orphans=["snapshots/s/1.1.0"]),
+            "1 snapshots left behind that nothing needs: ['snapshots/s/1.1.0']",
+        ),
     ],
 )
 def test_each_way_to_be_wrong_is_told(outcome: Outcome, told: str) -> None:
