@@ -45,14 +45,23 @@ class Subject(msgspec.Struct, frozen=True):
         )
 
 
-def links_of(subject: Subject, live_view: str | None = None) -> dict[str, str]:
-    """The links by name: `live_view`, where its address is known, `athena` and `replay`.
+def links_of(
+    subject: Subject, live_view: str | None = None, dashboards: str | None = None
+) -> dict[str, str]:
+    """The links by name: `live_view` and `dashboard`, where known, `athena` and `replay`.
 
-    `athena` is a query that Athena and `tillwatch sql` take, `replay` a command.
+    `athena` is a query that Athena and `tillwatch sql` take, `replay` a command; `dashboards` is
+    the address of OpenSearch Dashboards.
     """
     links = {}
     if live_view:
         links["live_view"] = f"{live_view.rstrip('/')}/#page={url_quote(subject.page_id, safe='')}"
+    if dashboards:
+        from sinks.dashboards.link import shop_link
+
+        links["dashboard"] = shop_link(
+            dashboards, subject.shop_id, subject.entity, subject.first_at, subject.last_at
+        )
     links["athena"] = query(subject)
     links["replay"] = replay(subject)
     return links

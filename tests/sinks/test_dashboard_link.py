@@ -12,6 +12,7 @@ from events.page import Entity, Page
 from sinks.dashboards.export import objects
 from sinks.dashboards.link import dashboard_link
 from sinks.dashboards.rison import rison
+from sinks.page_links import Subject, links_of
 from tests.sinks.made import NOON, page
 from tests.sinks.rison_reader import read
 
@@ -96,3 +97,11 @@ def test_any_name_of_a_shop_comes_through(shop: str) -> None:
 )
 def test_a_workspace_and_a_tenant_stay_in_the_address(base: str, place: str) -> None:
     assert opened(dashboard_link(base, a_page()))[0] == place
+
+
+def test_the_link_is_among_those_of_a_page_where_dashboards_is_known() -> None:
+    subject = Subject.of(a_page())
+    links = links_of(subject, "http://live.example", BASE)
+    assert links["dashboard"] == dashboard_link(BASE, a_page())
+    assert "live_view" in links
+    assert "dashboard" not in links_of(subject, "http://live.example")

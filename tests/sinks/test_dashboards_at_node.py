@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 
-from events.instant import HOUR, MINUTE, SECOND
+from events.instant import HOUR, MINUTE, SECOND, from_datetime
 from events.page import Entity
 from events.score import Reason, Score
 from events.transaction import Line
@@ -15,6 +17,7 @@ from events.verdict import Verdict
 from local.opensearch import OpenSearchNode
 from sinks import templates
 from sinks.dashboards.export import export
+from sinks.dashboards.link import dashboard_link
 from sinks.measurement import Measurement, bulk_body
 from sinks.opensearch import OpenSearchSink
 from sinks.opensearch_client import bulk, connect
@@ -29,6 +32,7 @@ from tests.sinks.dashboard_search import (
     state_of,
 )
 from tests.sinks.made import NOON, batch, page, rejection, scored
+from tests.sinks.rison_reader import read
 
 pytestmark = pytest.mark.integration
 
@@ -210,6 +214,24 @@ def test_charts_say_what_was_put_in(client: Any) -> None:
         for value in found["1"]["values"]
     ]
     assert 0 <= min(delays) <= max(delays) == pytest.approx(89 * 0.05, abs=0.1)
+
+
+def test_a_page_s_link_shows_its_shop_and_nothing_else(client: Any) -> None:
+    link = dashboard_link("http://dashboards.example", page(shop_id="shop-003"))
+    states = parse_qs(urlsplit(urlsplit(link).fragment).query)
+    shown, state = (read(states[name][0]) for name in ("_g", "_a"))
+    since, until = (
+        from_datetime(datetime.fromisoformat(shown["time"][end])) for end in ("from", "to")
+    )
+    assert since < NOON < until
+    for id_ in ("cashier-rates", "cards", "items", "hours"):
+        saved = BY_ID["visualization", f"tillwatch-{id_}"]
+        pattern = pattern_of(saved, BY_ID)
+        body = chart_body(saved, pattern, since, until, tuple(state["filters"]))
+        body["aggs"]["shops"] = {"terms": {"field": "shop_id"}}
+        answer = ask(client, saved, body)
+        assert [one["key"] for one in answer["aggregations"]["shops"]["buckets"]] == ["shop-003"]
+        assert innermost(answer, state_of(saved)["aggs"])
 
 
 def has_value(found: Json) -> bool:
