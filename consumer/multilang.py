@@ -82,6 +82,10 @@ class ProtocolError(Exception):
     """The daemon said something that this protocol does not know; the child must end."""
 
 
+class DaemonGone(Exception):  # noqa: N818 -- nothing is wrong with this process
+    """The daemon closed the pipe while something was asked of it: it died, or was killed."""
+
+
 class CheckpointRefusedError(Exception):
     """The daemon refused a checkpoint; `name` is the Java exception's simple name."""
 
@@ -119,7 +123,11 @@ class Conversation:
         return message
 
     def done(self, action: Action) -> None:
-        """Report `action` as handled; only then does the daemon send the next."""
+        """Report `action` as handled; only then does the daemon send the next.
+
+        Raises:
+            DaemonGone: the pipe is closed.
+        """
         self._write({"action": "status", "responseFor": _NAMES[type(action)]})
 
     def checkpoint(self, sequence_number: str | None, sub_sequence_number: int | None) -> None:
@@ -129,7 +137,8 @@ class Conversation:
 
         Raises:
             CheckpointRefusedError: the daemon's answer carries an error.
-            ProtocolError: the answer is none, or the pipe is closed.
+            ProtocolError: the answer is none.
+            DaemonGone: the pipe is closed.
         """
         self._write(
             {
@@ -139,6 +148,8 @@ class Conversation:
             }
         )
         answer = self._read()
+        if answer is None:
+            raise DaemonGone("the daemon went away before it answered a checkpoint")
         if not isinstance(answer, CheckpointAnswer):
             raise ProtocolError(f"a checkpoint was answered with {type(answer).__name__}")
         if answer.error is not None:
@@ -155,5 +166,8 @@ class Conversation:
 
     def _write(self, message: dict[str, object]) -> None:
         # The daemon skips lines it cannot read; the leading newline ends any stray output first.
-        self._target.write(b"\n" + msgspec.json.encode(message) + b"\n")
-        self._target.flush()
+        try:
+            self._target.write(b"\n" + msgspec.json.encode(message) + b"\n")
+            self._target.flush()
+        except BrokenPipeError as error:
+            raise DaemonGone("the daemon went away and reads no more") from error

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import os
+from contextlib import suppress
 
 import pytest
 from amazon_kclpy import dispatch, kcl
@@ -10,6 +12,7 @@ from amazon_kclpy import dispatch, kcl
 from consumer.multilang import (
     CheckpointRefusedError,
     Conversation,
+    DaemonGone,
     Initialize,
     LeaseLost,
     ProcessRecords,
@@ -141,8 +144,21 @@ def test_a_checkpoint_answered_with_something_else_ends_the_conversation() -> No
 def test_a_closed_pipe_is_the_end() -> None:
     talk, _ = conversation()
     assert talk.next_action() is None
-    with pytest.raises(ProtocolError):
+    with pytest.raises(DaemonGone):
         talk.checkpoint("12", 0)
+
+
+def test_a_daemon_that_reads_no_more_is_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as target:
+        talk = Conversation(io.BytesIO(), target)
+        with pytest.raises(DaemonGone):
+            talk.done(LeaseLost())
+        with pytest.raises(DaemonGone):
+            talk.checkpoint("12", 0)
+        with suppress(BrokenPipeError):  # of what the buffer still holds
+            target.close()
 
 
 def test_empty_lines_are_no_actions() -> None:
