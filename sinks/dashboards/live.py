@@ -70,6 +70,7 @@ _open_pages = listing(
         "currency",
         "score",
         "summary",
+        "suppressed_by",
     ],
     query=OPEN,
     sort=[("severity", "desc"), ("opened_at", "desc")],

@@ -1,7 +1,7 @@
 """*Operations*: whether the workers keep up, what is rejected, what is tried again. Pure.
 
 Lag and retries are the workers' own measurements: a picture of what happened, while alarms belong
-to the metrics. Why they are in OpenSearch too: docs/decisions/0013-measurements.md.
+to the metrics. Why they are in OpenSearch too: docs/decisions/0011-measurements.md.
 """
 
 from sinks.dashboards import charts

@@ -71,6 +71,7 @@ TRANSACTIONS = _pattern(
 )
 PAGES = _pattern("pages", "opened_at", formats={"refunded_total": _MONEY, "score": _SCORE})
 VERDICTS = _pattern("verdicts", "given_at")
+SUPPRESSIONS = _pattern("suppressions", "given_at")
 REJECTIONS = _pattern("rejections", "arrived_at")
 SHARDS = _pattern("operations", "written_at")
 MEASUREMENTS = _pattern(
@@ -79,4 +80,4 @@ MEASUREMENTS = _pattern(
     formats={"lag_seconds": _SECONDS, "checkpoint_age_seconds": _SECONDS},
 )
 
-PATTERNS = (TRANSACTIONS, PAGES, VERDICTS, REJECTIONS, SHARDS, MEASUREMENTS)
+PATTERNS = (TRANSACTIONS, PAGES, VERDICTS, SUPPRESSIONS, REJECTIONS, SHARDS, MEASUREMENTS)

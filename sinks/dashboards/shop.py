@@ -17,7 +17,14 @@ from sinks.dashboards.aggregations import (
 from sinks.dashboards.layout import Panel, Row, dashboard
 from sinks.dashboards.listing import listing
 from sinks.dashboards.live import LATEST
-from sinks.dashboards.patterns import PAGES, REFUND, SHOP_HOUR, TRANSACTIONS
+from sinks.dashboards.patterns import (
+    PAGES,
+    REFUND,
+    SHOP_HOUR,
+    SUPPRESSIONS,
+    TRANSACTIONS,
+    VERDICTS,
+)
 
 _REFUNDS = "type:REFUND"
 _TRADE = "type:(SALE OR REFUND)"
@@ -119,6 +126,20 @@ _pages = listing(
     ],
     sort=[("opened_at", "desc")],
 )
+_verdicts = listing(
+    "verdicts-given",
+    "Verdicts on pages",
+    VERDICTS,
+    ["verdict", "reason", "page_id", "by", "note"],
+    sort=[("given_at", "desc")],
+)
+_rules = listing(
+    "rules-given",
+    "Rules: which pages nobody is told of (30 days)",
+    SUPPRESSIONS,
+    ["action", "entity.kind", "entity.id", "reason", "since", "until", "by", "note"],
+    sort=[("given_at", "desc")],
+)
 
 SHOP = dashboard(
     "shop",
@@ -128,6 +149,7 @@ SHOP = dashboard(
         Row(8, (Panel(_shop, 48),)),
         Row(15, (Panel(_per_hour, 24), Panel(_hours, 24))),
         Row(12, (Panel(_pages, 48),)),
+        Row(10, (Panel(_verdicts, 24), Panel(_rules, 24, "now-30d"))),
         Row(18, (Panel(_rates, 16), Panel(_cashiers, 32))),
         Row(18, (Panel(_cards, 48),)),
         Row(15, (Panel(_items, 24), Panel(_categories, 24))),
@@ -146,5 +168,7 @@ OBJECTS = (
     _items,
     _categories,
     _pages,
+    _verdicts,
+    _rules,
     SHOP,
 )

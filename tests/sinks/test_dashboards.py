@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from sinks.dashboards.export import export
+from sinks.templates import templates
 from tests.sinks import dashboard_format as form
 from tests.sinks.dashboard_search import METRICS, Json, pattern_of, source_of, state_of
 
@@ -45,6 +46,23 @@ def test_ids_are_unique_and_ours_and_the_last_line_counts_them() -> None:
     titles = [(saved["type"], saved["attributes"]["title"]) for saved in OBJECTS]
     assert len(set(titles)) == len(titles)
     assert form.Summary(len(OBJECTS), 0, []) == SUMMARY
+
+
+def test_every_index_has_a_pattern_with_its_fields() -> None:
+    patterns = {
+        saved["attributes"]["title"]: saved for saved in OBJECTS if saved["type"] == "index-pattern"
+    }
+    wanted = {
+        template["index_patterns"][0]: template["template"]["mappings"]["properties"]
+        for template in templates().values()
+    }
+    assert patterns.keys() == wanted.keys()
+    for title, properties in wanted.items():
+        fields = json.loads(patterns[title]["attributes"]["fields"])
+        listed = {field["name"].split(".")[0] for field in fields if not field["scripted"]}
+        assert listed >= properties.keys() - {"contact_name", "contact_email"}, title
+        dates = {field["name"] for field in fields if field["type"] == "date"}
+        assert patterns[title]["attributes"]["timeFieldName"] in dates
 
 
 def test_the_same_bytes_every_time() -> None:
@@ -95,8 +113,7 @@ def test_references_are_those_that_attributes_use() -> None:
 
 def test_every_object_is_shown_somewhere() -> None:
     referred = {(ref["type"], ref["id"]) for saved in OBJECTS for ref in saved["references"]}
-    alone = {key for key in BY_ID if key not in referred}
-    assert {kind for kind, _ in alone} <= {"dashboard", "index-pattern"}
+    assert {kind for kind, _ in BY_ID.keys() - referred} == {"dashboard"}
 
 
 @pytest.mark.parametrize("saved", every("dashboard"))

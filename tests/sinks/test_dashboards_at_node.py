@@ -12,6 +12,7 @@ import pytest
 from events.instant import HOUR, MINUTE, SECOND, from_datetime
 from events.page import Entity
 from events.score import Reason, Score
+from events.suppression import Suppression
 from events.transaction import Line
 from events.verdict import Verdict
 from local.opensearch import OpenSearchNode
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.integration
 
 OBJECTS, _ = form.read(export())
 BY_ID = {(saved["type"], saved["id"]): saved for saved in OBJECTS}
-MADE = "transactions-*,pages-*,verdicts*,rejections-*,operations*"
+MADE = "transactions-*,pages-*,verdicts*,suppressions*,rejections-*,operations*"
 SINCE, UNTIL = NOON - HOUR // 2, NOON + HOUR
 
 
@@ -98,12 +99,15 @@ def client(opensearch: OpenSearchNode) -> Iterator[Any]:
     client.indices.delete(index=MADE)
     sink = OpenSearchSink(client, threading.Event(), clock=lambda: NOON + MINUTE)
     entity = Entity("cashier", "c-1")
-    verdict = Verdict("p-3", "shop-003", "cashier", "fraud", NOON + MINUTE, "me", None)
+    verdict = Verdict("p-3", "shop-003", "cashier", "fraud", NOON + MINUTE, "me", "seen it")
+    rule = Suppression(
+        "rule-1", "shop-002", NOON + HOUR, NOON, entity, "cashier", NOON, "me", "stock-taking"
+    )
     made = batch(
         *transactions(),
         pages=(
             page(),
-            page(1, "updated", page_id="p-2", shop_id="shop-002", entity=entity),
+            page(1, "updated", page_id="p-2", shop_id="shop-002", suppressed_by="rule-1"),
             page(2, "closed", page_id="p-3", shop_id="shop-003", reason="cashier"),
         ),
         rejections=tuple(
@@ -117,7 +121,7 @@ def client(opensearch: OpenSearchNode) -> Iterator[Any]:
             for n in range(9)
         ),
     )
-    written = sink.write(msgspec.structs.replace(made, verdicts=(verdict,)))
+    written = sink.write(msgspec.structs.replace(made, verdicts=(verdict,), suppressions=(rule,)))
     assert written.rejections == ()
     assert b'"errors":false' in bulk(client, bulk_body(measured()))
     client.indices.refresh(index=MADE)
