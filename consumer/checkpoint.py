@@ -17,6 +17,7 @@ from consumer.snapshot import SHARD_END, State
 from consumer.snapshots import Snapshots
 from consumer.telemetry import Commit
 from events.batch import Batch
+from events.instant import Instant
 from events.position import Position
 from events.rejection import Rejection
 from sinks.parquet import ClosedHour
@@ -131,7 +132,7 @@ class Committer:
 
         # 5. What the snapshot says is to be published is published.
         published = self.publish()
-        self._clean_up(position)
+        self._clean_up(position, batch.arrived_at)
         return Commit(
             position=position,
             records=batch.records,
@@ -204,13 +205,13 @@ class Committer:
             kept = self._hours.state.staged
             self._left_over = [key for key in self._lake.staged(shard_id) if key not in kept]
 
-    def _clean_up(self, position: str) -> None:
+    def _clean_up(self, position: str, arrived_at: Instant | None) -> None:
         """Delete what no restart needs; the first time also what dead workers left over.
 
         Only behind an accepted checkpoint: by then this process is known to have held the shard, so
         what neither its state nor its snapshots named was nobody's.
         """
-        self._snapshots.checkpointed(position)
+        self._snapshots.checkpointed(position, arrived_at)
         if self._left_over:
             self._lake.discard(self._left_over)
             self._left_over = []

@@ -29,11 +29,13 @@ from consumer.scorer import Scorer
 from consumer.services import Services
 from consumer.settings import Settings, load
 from consumer.shard import Parts, ShardProcessor
+from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
-from events.instant import SECOND, Instant
+from events.instant import DAY, HOUR, SECOND, Instant
 from events.position import Position
 from sinks.arrow_memory import leave_pandas_out
+from sinks.object_store import ObjectStore
 
 _log = logging.getLogger("tillwatch.child")
 
@@ -72,6 +74,7 @@ class Assembly:
             shard_id,
             settings.key_groups,
             GoldenScores(settings.key_groups),
+            _history(settings, services.snapshot_store, shard_id),
         )
         snapshots.take(services.lease)
         restored, parents = _restored(snapshots, services, shard_id, checkpoint, settings)
@@ -147,6 +150,11 @@ def _restored(
         return snapshots.load(checkpoint.slug), ()
     state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
     return Restored(state), parents
+
+
+def _history(settings: Settings, store: ObjectStore, shard_id: str) -> SnapshotHistory:
+    period, kept = settings.history_hours * HOUR, settings.retention_days * DAY
+    return SnapshotHistory(store, settings.application, shard_id, period=period, kept=kept)
 
 
 def detector_config(settings: Settings) -> DetectorConfig:

@@ -8,6 +8,7 @@ from consumer.handover import take_over
 from consumer.lineage import Lineage
 from consumer.rotation import SLICES_MAX
 from consumer.snapshot import SHARD_END, Snapshot, SnapshotError, State, decode, merged
+from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Snapshots
 from events.position import Position
 from sinks.fence import Held
@@ -82,6 +83,20 @@ class Starts:
             if any(member.golden for member in members):
                 at = candidate.position
                 yield Start(merged(members), at, f"the snapshot of {at.slug}, which is good")
+        yield from self._history(shard_id, until)
+
+    def _history(self, shard_id: str, until: Position | None) -> Iterator[Start]:
+        history = SnapshotHistory(self._store, self._snapshots.application, shard_id)
+        for one in history.generations():
+            if not one.whole or (until is not None and one.position.order > until.order):
+                continue
+            try:
+                members = [self._snapshots.read(key, shard_id) for key in one.keys]
+            except SnapshotError:
+                continue
+            at = one.position
+            if members[-1].position == at.slug and any(member.golden for member in members):
+                yield Start(merged(members), at, f"the snapshot of {at.slug} out of the history")
 
     def parents(self, shard_id: str) -> Start:
         """What a shard begins with that nobody took yet: what its parents left."""

@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days that processed Parquet files are kept, where longer than the rest.",
     )
+    history_hours: int = Field(
+        6, ge=0, description="Hours between two snapshots that are kept for replays; 0 keeps none."
+    )
     business_time_zone: str = Field(
         "shop",
         description="Time zone of a day of business in history; shop is each till's own clock.",

@@ -20,6 +20,8 @@ from consumer.snapshot import (
     merged,
     unusable,
 )
+from consumer.snapshot_history import SnapshotHistory
+from events.instant import Instant
 from events.key_group import key_group
 from sinks.fence import Fence, Held
 from sinks.object_store import ObjectStore
@@ -56,7 +58,9 @@ class Snapshots:
         shard_id: str,
         key_groups: int,
         golden: Golden,
+        history: SnapshotHistory | None = None,
     ) -> None:
+        self._history = history
         self._store = store
         self._fence = fence
         self._application = application
@@ -71,6 +75,11 @@ class Snapshots:
         self._spent: list[str] = []
         self._checkpointed: dict[str, str] = {}
         self._swept = False
+
+    @property
+    def application(self) -> str:
+        """Whose snapshots they are."""
+        return self._application
 
     @property
     def prefix(self) -> str:
@@ -130,10 +139,10 @@ class Snapshots:
                 "the shard's row in the ledger's table does not name it, though the checkpoint "
                 f"says that it must; it names {', '.join(held.snapshots) or 'none'}",
             )
-        last = self._read(key, shard_id, position)
+        last = self.read(key, shard_id, position)
         needed = _rounds((*last.past, Link(key, last.slices.count)), 1)[:-1]
         with ThreadPoolExecutor(READS_MAX, thread_name_prefix="restore") as threads:
-            return [*threads.map(lambda link: self._read(link.key, shard_id), needed), last]
+            return [*threads.map(lambda link: self.read(link.key, shard_id), needed), last]
 
     def write(self, position: str, written: State, slices: Slices, model_version: str) -> int:
         """Make the snapshot of `position` durable and known; the bytes written.
@@ -170,15 +179,19 @@ class Snapshots:
         self._spent += [link.key for link in links[: len(links) - len(self._links)]]
         return len(data)
 
-    def checkpointed(self, position: str) -> None:
+    def checkpointed(self, position: str, arrived_at: Instant | None = None) -> None:
         """Note that KCL took the checkpoint of the last write, and delete what nothing needs.
 
         Two rounds are kept: every snapshot of the last one could be restored. The first time,
         everything is deleted that those before left over; by then this process is known to have
         held the shard, for the checkpoint was taken. It may have lost it since: what has a later
-        epoch is its successors', and stays.
+        epoch is its successors', and stays. `arrived_at` is when the last record did: where it is
+        time, the snapshot goes into the history.
         """
         self._checkpointed = {position: self._held.snapshots[position]}
+        if self._history and arrived_at is not None and position != SHARD_END:
+            members = _rounds(self._links, 1)
+            self._history.keep(position, [link.key for link in members], arrived_at)
         if not self._swept:
             kept = {link.key for link in self._links}
             found = [key for key in self._store.keys(self.prefix) if key not in kept]
@@ -188,7 +201,12 @@ class Snapshots:
             self._store.delete(key)
         self._spent = []
 
-    def _read(self, key: str, shard_id: str, position: str | None = None) -> Snapshot:
+    def read(self, key: str, shard_id: str, position: str | None = None) -> Snapshot:
+        """The object under `key`, of `shard_id`, and of `position` where that is given.
+
+        Raises:
+            SnapshotError: it cannot be used.
+        """
         try:
             data = self._store.get(key)
         except KeyError:

@@ -22,6 +22,7 @@ from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.shard import Parts
 from consumer.snapshot import State
+from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
 from events.instant import HOUR, MINUTE, Instant, from_datetime, to_iso
 from events.page import Page
@@ -175,13 +176,21 @@ class World:
     lateness: Instant = 30 * MINUTE
     batch_records_max: int = 50
     keeps_records: bool = False
+    history_period: Instant = 0
+    history_kept: Instant = 0
     sinks_before: Callable[["World"], Sequence[Sink]] = lambda world: [world.index]
 
     def snapshots(self, shard_id: str = SHARD) -> Snapshots:
         """The snapshots of one shard, not yet taken."""
-        return Snapshots(
-            self.store, self.fence, APPLICATION, shard_id, KEY_GROUPS, GoldenScores(KEY_GROUPS)
+        golden = GoldenScores(KEY_GROUPS)
+        history = SnapshotHistory(
+            self.store,
+            APPLICATION,
+            shard_id,
+            period=self.history_period,
+            kept=self.history_kept,
         )
+        return Snapshots(self.store, self.fence, APPLICATION, shard_id, KEY_GROUPS, golden, history)
 
     def worker(self, name: str = "worker-1") -> Parts:
         """A new process's parts, restored from the checkpoint."""

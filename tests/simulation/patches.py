@@ -15,6 +15,7 @@ import consumer.child
 import consumer.committing
 import consumer.outbox
 import consumer.shard
+import consumer.snapshot_history
 import consumer.snapshots
 import sinks.final_file
 import sinks.parquet
@@ -54,6 +55,7 @@ THREADS: list[tuple[Any, str, Any]] = [
     (consumer.checkpoint, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
     (consumer.checkpoint, "as_completed", threads.as_completed),
     (consumer.snapshots, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
+    (consumer.snapshot_history, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
     (sinks.parquet, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
     (tenacity.wait, "random", threads.Random),
     (consumer.child, "Garbage", NoGarbage),
