@@ -1,20 +1,24 @@
 """The lake as a database: DuckDB over the published and the staged Parquet files, read alone.
 
 DuckDB is given Arrow datasets, since its own S3 reader has to be fetched from the network. A
-question sees the files that were there when it was asked; staged parts are listed before published
-files, so that an hour which is published in between is seen in one of the two at least, and the
-views see to it that it is seen in one at most.
+question sees the files that were there when it was asked, listed in this order: staged parts,
+hourly files, manifests, and what these name. So an hour that is published in between, or a day that
+is merged, is seen in one of two places at least, and the views see to it that it is seen in one at
+most.
 """
 
 from __future__ import annotations
 
+from datetime import date
+from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from consumer.dialect import to_duckdb
-from sinks.catalogue import DATE, HOUR, Table, tables
+from sinks.catalogue import DATE, HOUR, MONTH, Table, tables
 from sinks.catalogue_views import views
+from sinks.manifest import COMPACTED, Manifest, part_key, unpacked_with_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,47 +93,105 @@ class Lake:
 
         connection = duckdb.connect(config={"memory_limit": f"{MEMORY_BYTES_MAX}B"})
         connection.execute("SET TimeZone = 'UTC'")
-        # Staged parts first: see above.
-        for table in reversed(tables(self._application)):
-            connection.register(table.name, self._dataset(table))
-        for view in views(self._zone):
-            connection.execute(f'CREATE VIEW "{view.name}" AS {to_duckdb(view.sql)}')
+        for name, dataset in self._datasets().items():
+            connection.register(name, dataset)
+        for name, text in _views(self._zone):
+            connection.execute(f'CREATE VIEW "{name}" AS {text}')
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         return connection
 
-    def _dataset(self, table: Table) -> Any:
-        import pyarrow as pa
-        import pyarrow.dataset as ds
+    def _datasets(self) -> dict[str, Any]:
+        """Every table, of the files that there are: see above for the order.
+
+        Files that a manifest names and nobody finds were replaced meanwhile, so all is looked at
+        again; those that stay away have outlived their retention.
+        """
+        from sinks.schema import COMPACTED_SCHEMA, SCHEMA
+
+        hourly, daily, monthly, manifests, staged = tables(self._application)
+        for left in reversed(range(LISTINGS_MAX)):
+            parts, hours = self._listed(staged.folder), self._listed(hourly.folder)
+            held, rows = self._manifests(manifests.folder)
+            merged = {key for manifest in held for key in manifest.merged}
+            named = {part_key(m.version, part) for m in held for part in range(m.parts)}
+            there = self._listed(COMPACTED)
+            if not left or named <= set(there):
+                break
+        live = sorted(named.intersection(there))
+        return {
+            staged.name: self._dataset(staged, parts, SCHEMA),
+            hourly.name: self._dataset(hourly, [key for key in hours if key not in merged], SCHEMA),
+            daily.name: self._dataset(
+                daily, [key for key in live if key.startswith(daily.folder)], COMPACTED_SCHEMA
+            ),
+            monthly.name: self._dataset(
+                monthly, [key for key in live if key.startswith(monthly.folder)], COMPACTED_SCHEMA
+            ),
+            manifests.name: rows,
+        }
+
+    def _listed(self, folder: str) -> list[str]:
         from pyarrow.fs import FileSelector
 
-        from sinks.schema import SCHEMA
-
-        schema, partitioning = SCHEMA, None
-        if table.partitions:
-            fields = pa.schema([(DATE.name, pa.date32()), (HOUR.name, pa.int32())])
-            partitioning = ds.HivePartitioning(fields)
-            schema = pa.schema([*SCHEMA, *fields])
-        folder = f"{self._root}/{table.folder}".rstrip("/")
-        selector = FileSelector(folder, recursive=True, allow_not_found=True)
+        place = f"{self._root}/{folder}".rstrip("/")
+        selector = FileSelector(place, recursive=True, allow_not_found=True)
         try:
-            found = [
-                entry.path
-                for entry in self._files.get_file_info(selector)
-                if entry.is_file and entry.base_name.endswith(".parquet")
-                if not entry.base_name.startswith((".", "_"))
-            ]
+            found = self._files.get_file_info(selector)
         except OSError as error:
-            raise LakeError(f"{folder} cannot be listed: {error}") from None
-        if not found:
+            raise LakeError(f"{place} cannot be listed: {error}") from None
+        return sorted(
+            entry.path.removeprefix(f"{self._root}/")
+            for entry in found
+            if entry.is_file and entry.base_name.endswith(".parquet")
+            if not entry.base_name.startswith((".", "_"))
+        )
+
+    def _manifests(self, folder: str) -> tuple[list[Manifest], Any]:
+        """Every day's manifest, and the rows of all of them."""
+        import pyarrow as pa
+
+        from sinks.schema import MANIFEST_SCHEMA
+
+        schema = pa.schema([*MANIFEST_SCHEMA, pa.field(DATE.name, pa.date32())])
+        held, tables_of = [], [schema.empty_table()]
+        for key in self._listed(folder):
+            try:
+                with self._files.open_input_stream(f"{self._root}/{key}") as stream:
+                    manifest, rows = unpacked_with_rows(stream.read())
+            except (OSError, ValueError) as error:
+                raise LakeError(f"{key} cannot be read: {error}") from None
+            days = pa.repeat(pa.scalar(date.fromisoformat(manifest.date)), len(rows))
+            tables_of.append(pa.Table.from_arrays([*rows.columns, days], schema=schema))
+            held.append(manifest)
+        return held, pa.concat_tables(tables_of)
+
+    def _dataset(self, table: Table, keys: list[str], columns: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        folder = f"{self._root}/{table.folder}".rstrip("/")
+        kinds = {DATE.name: pa.date32(), HOUR.name: pa.int32(), MONTH.name: pa.string()}
+        fields = [pa.field(column.name, kinds[column.name]) for column in table.partitions]
+        schema = pa.schema([*columns, *fields])
+        if not keys:
             return schema.empty_table()
         factory = ds.FileSystemDatasetFactory(
             self._files,
-            sorted(found),
+            [f"{self._root}/{key}" for key in keys],
             ds.ParquetFileFormat(),
-            ds.FileSystemFactoryOptions(partitioning=partitioning, partition_base_dir=folder),
+            ds.FileSystemFactoryOptions(
+                partitioning=ds.HivePartitioning(pa.schema(fields)) if fields else None,
+                partition_base_dir=folder,
+            ),
         )
         return factory.finish(schema)
+
+
+@lru_cache(maxsize=2)
+def _views(zone: str) -> tuple[tuple[str, str], ...]:
+    """The views in DuckDB's dialect: to translate them takes longer than to answer little."""
+    return tuple((view.name, to_duckdb(view.sql)) for view in views(zone))
 
 
 def _first(relation: Any) -> Answer:

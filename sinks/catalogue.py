@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from sinks.catalogue_meanings import LINE_MEANINGS, MEANINGS, REASON_MEANINGS
+from sinks.manifest import COMPACTED, HOURLY, MANIFESTS
 from sinks.schema import LINE, REASON, SCHEMA
 
 SHOP_ZONE = "shop"
@@ -44,6 +45,16 @@ class View(msgspec.Struct, frozen=True):
 
 DATE = Column("date", "date", "Day on which it occurred, in UTC; the folder's name.")
 HOUR = Column("hour", "integer", "Hour in which it occurred, in UTC; the folder's name.")
+MONTH = Column("month", "varchar", "Month in which it occurred, in UTC; the folder's name.")
+VERSION = Column("version", "varchar", "Which files of its day the row is from; one set counts.")
+MANIFEST = (
+    Column("hour", "integer", "Hour of the day."),
+    Column("shard_id", "varchar", "The shard."),
+    Column("through_sequence_number", "varchar", "Rows up to here are in the version: the record."),
+    Column("through_sub_sequence_number", "bigint", "Likewise: the part of the record."),
+    VERSION,
+    Column("parts", "integer", "Files that the version has."),
+)
 
 
 def athena_type(kind: Any) -> str:
@@ -97,11 +108,33 @@ def tables(application: str, schema: Any = SCHEMA) -> tuple[Table, ...]:
     columns = columns_of(schema)
     return (
         Table(
-            "transactions",
-            "Every transaction of the hours that are closed, one row each.",
-            "processed/",
+            "hourly_files",
+            "Hours as they were published. Rows of days that are merged stay in here a while, and "
+            "then go: ask `transactions` instead.",
+            HOURLY,
             columns,
             (DATE, HOUR),
+        ),
+        Table(
+            "daily_files",
+            "Past days in few files, in every version that is still there: ask `transactions`.",
+            f"{COMPACTED}days/",
+            (*columns, VERSION),
+            (DATE,),
+        ),
+        Table(
+            "monthly_files",
+            "Past months of few rows, likewise.",
+            f"{COMPACTED}months/",
+            (*columns, VERSION),
+            (MONTH,),
+        ),
+        Table(
+            "manifests",
+            "Which version of a past day counts, and which rows of hourly files it replaces.",
+            MANIFESTS,
+            MANIFEST,
+            (DATE,),
         ),
         Table(
             "staged",

@@ -46,6 +46,7 @@ def views(zone: str = SHOP_ZONE) -> tuple[View, ...]:
         ValueError: `zone` is no time zone.
     """
     return (
+        _transactions(),
         _recent(),
         _now(business_date(zone)),
         _sales_daily(),
@@ -54,6 +55,34 @@ def views(zone: str = SHOP_ZONE) -> tuple[View, ...]:
         _payment_mix(),
         _line_daily("product_daily", "item", ("item_id",), ("description", "category")),
         _line_daily("category_daily", "category", ("category",), ()),
+    )
+
+
+def _transactions() -> View:
+    """All files beside each other, and joined once: what one manifest says holds for all rows."""
+    columns, both = ", ".join(_NAMES), ("date", "hour", "shard_id")
+    same = " AND ".join(f"p.{name} = m.{name}" for name in both)
+    day, hour = "CAST(occurred_at AS date)", "CAST(hour(occurred_at) AS integer)"
+    # Sequence numbers are numbers written out: the longer one is the greater.
+    number, through = "p.sequence_number", "m.through_sequence_number"
+    return View(
+        "transactions",
+        "Every transaction of the hours that are closed, one row each.",
+        f"""SELECT {", ".join(f"p.{name}" for name in _NAMES)}, p.date, p.hour
+FROM (
+  SELECT {columns}, date, hour, CAST(NULL AS varchar) AS version FROM hourly_files
+  UNION ALL
+  SELECT {columns}, date, {hour} AS hour, version FROM daily_files
+  UNION ALL
+  SELECT {columns}, {day} AS date, {hour} AS hour, version FROM monthly_files
+) AS p LEFT JOIN manifests AS m ON {same}
+WHERE CASE WHEN p.version IS NOT NULL THEN p.version = m.version
+  ELSE m.version IS NULL
+    OR length({number}) > length({through})
+    OR (length({number}) = length({through}) AND ({number} > {through} OR ({number} = {through}
+      AND p.sub_sequence_number > m.through_sub_sequence_number)))
+  END""",
+        (*_STORED.values(), DATE, HOUR),
     )
 
 

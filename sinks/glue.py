@@ -17,6 +17,24 @@ from sinks.catalogue_views import views
 FIRST_DATE = "2020-01-01"
 """Projected folders begin here: nothing older is looked for."""
 
+_PROJECTIONS = {
+    "date": {
+        "type": "date",
+        "format": "yyyy-MM-dd",
+        # A till's clock may be a day ahead.
+        "range": f"{FIRST_DATE},NOW+2DAYS",
+        "interval": "1",
+        "interval.unit": "DAYS",
+    },
+    "hour": {"type": "integer", "range": "0,23", "digits": "2"},
+    "month": {
+        "type": "date",
+        "format": "yyyy-MM",
+        "range": f"{FIRST_DATE[:7]},NOW",
+        "interval": "1",
+        "interval.unit": "MONTHS",
+    },
+}
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -74,19 +92,13 @@ def table_input(table: Table, bucket: str) -> dict[str, Any]:
     location = f"s3://{bucket}/{table.folder}"
     parameters = {"EXTERNAL": "TRUE", "classification": "parquet"}
     if table.partitions:
-        parameters |= {
-            "projection.enabled": "true",
-            "projection.date.type": "date",
-            "projection.date.format": "yyyy-MM-dd",
-            # A till's clock may be a day ahead.
-            "projection.date.range": f"{FIRST_DATE},NOW+2DAYS",
-            "projection.date.interval": "1",
-            "projection.date.interval.unit": "DAYS",
-            "projection.hour.type": "integer",
-            "projection.hour.range": "0,23",
-            "projection.hour.digits": "2",
-            "storage.location.template": f"{location}date=${{date}}/hour=${{hour}}/",
-        }
+        parameters["projection.enabled"] = "true"
+        folder = location
+        for column in table.partitions:
+            for name, value in _PROJECTIONS[column.name].items():
+                parameters[f"projection.{column.name}.{name}"] = value
+            folder += f"{column.name}=${{{column.name}}}/"
+        parameters["storage.location.template"] = folder
     return {
         "Name": table.name,
         "Description": table.meaning,

@@ -16,6 +16,7 @@ from events.failure import failure
 from events.instant import Instant, to_datetime
 from events.rejection import Rejection
 from sinks.culprits import culprits
+from sinks.manifest import compacted_already
 from sinks.prepared import Prepared
 from sinks.sink import StagedPart, Written
 
@@ -167,7 +168,7 @@ class ParquetSink:
         try:
             return merged(hour.pieces, parts.opened)
         except KeyError as error:
-            if hour.key in self._store.keys(hour.key):
+            if hour.key in self._store.keys(hour.key) or compacted_already(self._store, hour):
                 return None
             raise PiecesLost(f"{error.args[0]} is gone, and {hour.key} was not written") from error
         except pa.ArrowInvalid as error:

@@ -66,6 +66,21 @@ SCHEMA: Any = pa.schema(
     ]
 )
 
+VERSION = pa.field("version", pa.string(), nullable=False)
+COMPACTED_SCHEMA: Any = pa.schema([*SCHEMA, VERSION])
+"""Of the files that hold past days: each row says which version of its day it belongs to."""
+
+MANIFEST_SCHEMA: Any = pa.schema(
+    [
+        pa.field("hour", pa.int32(), nullable=False),
+        pa.field("shard_id", pa.string(), nullable=False),
+        pa.field("through_sequence_number", pa.string(), nullable=False),
+        pa.field("through_sub_sequence_number", pa.int64(), nullable=False),
+        VERSION,
+        pa.field("parts", pa.int32(), nullable=False),
+    ]
+)
+
 REPEATING = [
     "shop_id",
     "type",
@@ -110,6 +125,14 @@ FINAL_OPTIONS = _OPTIONS | {
     "compression_level": 1,
     "column_encoding": _ENCODINGS,
 }
+
+COMPACTED_OPTIONS = _OPTIONS | {
+    "use_dictionary": [*(name for name in REPEATING if name != "cashier_id"), "version"],
+    "compression": "zstd",
+    "compression_level": 15,
+    "column_encoding": _ENCODINGS | {"cashier_id": "DELTA_LENGTH_BYTE_ARRAY"},
+}
+"""A past day is written once and read for a month: it may cost seven times the CPU."""
 
 STAGED_OPTIONS = _OPTIONS | {"compression": "snappy"}
 """A staged part is read once and deleted: snappy takes a third of zstd's time where a replayed day
