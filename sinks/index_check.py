@@ -6,22 +6,18 @@ before a record is put aside for what it said, and the templates before anything
 """
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sinks.bulk_errors import APPLY
 from sinks.opensearch_client import Refusal, ask
 from sinks.templates import declared_for, templates
 
-INDICES_KNOWN_MAX = 256
-"""Indices that were found right and are not asked for again for a while."""
-
-FOUND_RIGHT_SECONDS = 60.0
 DIFFERENCES_TOLD_MAX = 4
 
 _NOT_ALLOWED = frozenset({401, 403})
 _NOT_FOUND = 404
+_MISSING = " is missing"
 _LOOKED_AT = "*.mappings,*.settings.index.default_pipeline,*.settings.index.final_pipeline"
 
 _log = logging.getLogger(__name__)
@@ -30,14 +26,11 @@ _log = logging.getLogger(__name__)
 class IndexCheck:
     """Looks at templates and indices through `client`, which sinks.opensearch_client.connect gave.
 
-    Remembers what was right, for `FOUND_RIGHT_SECONDS` by `clock`. Safe to use from the sink's
-    threads: at worst two of them ask the same.
+    Nothing is remembered: what was right a moment ago says nothing of now.
     """
 
-    def __init__(self, client: Any, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
-        self._clock = clock
-        self._right: dict[str, float] = {}
 
     def templates(self) -> str | None:
         """What is wrong with the index templates, in words; None where they are there.
@@ -72,17 +65,6 @@ class IndexCheck:
         Raises:
             Transient: OpenSearch does not answer.
         """
-        now = self._clock()
-        if now - self._right.get(name, -FOUND_RIGHT_SECONDS) < FOUND_RIGHT_SECONDS:
-            return None
-        wrong = self._look(name)
-        if wrong is None:
-            if len(self._right) >= INDICES_KNOWN_MAX:
-                self._right.clear()
-            self._right[name] = now
-        return wrong
-
-    def _look(self, name: str) -> str | None:
         try:
             answer = ask(self._client, "GET", f"/{name}", params={"filter_path": _LOOKED_AT})
         except Refusal as error:
@@ -129,7 +111,7 @@ def differences(declared: Mapping[str, Any], found: Mapping[str, Any], path: str
     for name, wanted in declared.get("properties", {}).items():
         full = f"{path}.{name}" if path else name
         if name not in properties:
-            wrong.append(f"{full} is missing")
+            wrong.append(f"{full}{_MISSING}")
         else:
             wrong += differences(wanted, properties[name], full)
     return wrong
@@ -144,7 +126,12 @@ def _difference(path: str, key: str, wanted: Any, has: Any) -> str:
     return f"{where} has {key} {has}, not {wanted}"
 
 
+def _is_missing(difference: str) -> bool:
+    return difference.endswith(_MISSING)
+
+
 def _told(wrong: list[str]) -> str:
+    """The first of `wrong`; what is missing comes last, since it is added, not made anew."""
     more = len(wrong) - DIFFERENCES_TOLD_MAX
-    told = ", ".join(wrong[:DIFFERENCES_TOLD_MAX])
+    told = ", ".join(sorted(wrong, key=_is_missing)[:DIFFERENCES_TOLD_MAX])
     return f"{told} and {more} more" if more > 0 else told

@@ -14,7 +14,7 @@ from events.instant import Instant
 from events.page import Page
 from events.rejection import Rejection
 from events.suppression import Lift, Suppression
-from events.verdict import Verdict
+from events.verdict import Verdict as GivenVerdict
 from sinks import document
 from sinks.bulk import (
     BODY_BYTES_MAX,
@@ -22,6 +22,7 @@ from sinks.bulk import (
     ItemError,
     Refuse,
     Refused,
+    Verdict,
     bodies,
     detail_of,
     field_of,
@@ -181,41 +182,58 @@ class OpenSearchSink:
             ) from error
 
     def _send_one(self, body: Body, refuse: Refuse) -> None:
+        """Send `body` until every item of it is durable or refused.
+
+        A record is put aside when its index was right both before and after the request that
+        refused it: what was refused while somebody mended the index is no record's fault either.
+        """
         left = body
 
         def attempt() -> None:
             nonlocal left
-            answer = bulk(self._client, left.data)
-            try:
-                verdict = judge(answer, left)
-            except ValueError as error:
-                raise Transient(f"no answer of OpenSearch to a bulk request: {error}") from error
-            blamed, trouble = self._looked_into(verdict.refused, left)
-            for item in verdict.refused:
-                if item.index not in blamed:
-                    why = item.error
-                    refuse(left.sources[item.index], why.type, detail_of(why), field_of(why))
-            again = sorted({*verdict.again, *blamed})
-            if again:
-                left = left.only(again)
-                raise Transient(f"{len(again)} items: {trouble or _words(verdict.trouble)}")
+            right: frozenset[str] = frozenset()
+            while True:
+                verdict = self._judged(left)
+                looked = self._looked_at(verdict.refused, left)
+                again = set(verdict.again)
+                for item in verdict.refused:
+                    index = left.index_of(item.index)
+                    if looked[index] is None and index in right:
+                        why = item.error
+                        refuse(left.sources[item.index], why.type, detail_of(why), field_of(why))
+                    else:
+                        again.add(item.index)
+                if not again:
+                    return
+                left = left.only(sorted(again))
+                wrong = next((words for words in looked.values() if words), None)
+                if verdict.again or wrong:
+                    raise Transient(f"{len(again)} items: {wrong or _words(verdict.trouble)}")
+                right = frozenset(looked)
 
         self._retry.call(attempt)
 
-    def _looked_into(self, refused: Sequence[Refused], body: Body) -> tuple[set[int], str]:
-        """Which of `refused` their index is to blame for, and not their record; and in words why.
+    def _judged(self, body: Body) -> Verdict:
+        answer = bulk(self._client, body.data)
+        try:
+            return judge(answer, body)
+        except ValueError as error:
+            raise Transient(f"no answer of OpenSearch to a bulk request: {error}") from error
+
+    def _looked_at(self, refused: Sequence[Refused], body: Body) -> dict[str, str | None]:
+        """What is wrong with the indices of `refused`, by their names, in words.
 
         Raises:
             Transient: OpenSearch does not say; nothing is put aside for that.
         """
-        blamed: set[int] = set()
-        trouble = ""
+        looked: dict[str, str | None] = {}
         for item in refused:
-            wrong = self._check.index(body.index_of(item.index))
-            if wrong is not None:
-                blamed.add(item.index)
-                trouble = trouble or f"{wrong} ({item.error.type}: {detail_of(item.error)})"
-        return blamed, trouble
+            index = body.index_of(item.index)
+            if index not in looked:
+                wrong = self._check.index(index)
+                said = f"{item.error.type}: {detail_of(item.error)}"
+                looked[index] = wrong and f"{wrong} ({said})"
+        return looked
 
     def _look_at_templates(self) -> None:
         """See once that new indices will be ours, before the first document makes one."""
@@ -248,7 +266,7 @@ class _Refused:
         return tuple(sorted(self._rejections, key=lambda rejection: rejection.position.order))
 
 
-Made = TypeVar("Made", Page, Verdict | Suppression | Lift, Rejection)
+Made = TypeVar("Made", Page, GivenVerdict | Suppression | Lift, Rejection)
 
 
 def _built(

@@ -71,7 +71,10 @@ def test_only_the_items_that_failed_are_tried_again(
 def test_what_is_refused_for_good_comes_back_with_opensearchs_reason(
     node: ScriptedNode, sink: OpenSearchSink
 ) -> None:
-    node.script = [lambda _: items([201, 400, 429, 201], MAPPING), lambda _: items([400], MAPPING)]
+    node.script = [
+        lambda _: items([201, 400, 429, 201], MAPPING),
+        *[lambda _: items([400, 400], MAPPING)] * 2,
+    ]
     made = batch(*map(scored, range(3)))
     written = sink.write(made)
     assert written.rejections == tuple(
@@ -241,7 +244,7 @@ def test_rejections_are_in_stream_order_whichever_request_came_back_first(
     node: ScriptedNode, stop: threading.Event
 ) -> None:
     sink = OpenSearchSink(connect(node.url), stop, body_bytes_max=1_500, wait_seconds_max=0.001)
-    node.script = [lambda actions: items([400] * len(actions), MAPPING)] * 60
+    node.script = [lambda actions: items([400] * len(actions), MAPPING)] * 120
     written = sink.write(batch(*map(scored, range(30))))
     assert [entry.position for entry in written.rejections] == [position(n) for n in range(30)]
     sink.close()
@@ -263,7 +266,10 @@ def test_stopped_waits_for_what_is_on_its_way(node: ScriptedNode, stop: threadin
 def test_a_page_or_rejection_that_is_refused_is_logged_without_values(
     node: ScriptedNode, sink: OpenSearchSink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node.script = [lambda _: items([201, 400, 400, 201], MAPPING)]
+    node.script = [
+        lambda _: items([201, 400, 400, 201], MAPPING),
+        lambda _: items([400, 400], MAPPING),
+    ]
     with caplog.at_level(logging.ERROR):
         written = sink.write(batch(scored(1), pages=(page(),), rejections=(rejection(2),)))
     assert written.rejections == ()
