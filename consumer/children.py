@@ -13,7 +13,7 @@ from consumer.telemetry import HALTED, Report, Totals
 
 CHILDREN_MAX = 1_024
 """Children, and shards with totals, that are known at a time; what comes later is not counted."""
-_GONE_SECONDS = 2.0
+_GONE_SECONDS = 0.5
 """A child that is gone may have said goodbye in a report that is still to be read."""
 _PAUSE_SECONDS = 10.0
 """A supervisor that was stopped for longer has itself not listened, and begins to wait anew."""

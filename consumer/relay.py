@@ -31,10 +31,18 @@ class Relay:
         directory: has a short path; a socket's has a bound of about 100 characters.
         out: where log lines go.
         receive: what a child's report is given to.
+        ending: called when the daemon says that it is about to end.
     """
 
-    def __init__(self, directory: Path, out: Out, receive: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        out: Out,
+        receive: Callable[[bytes], None],
+        ending: Callable[[], None] = lambda: None,
+    ) -> None:
         self._out = out
+        self._ending = ending
         self._logs = directory / "log"
         self._reports = directory / "telemetry"
         self._receive = receive
@@ -100,6 +108,8 @@ class Relay:
                     now = datetime.now(UTC).isoformat(timespec="milliseconds")
                     line = {"time": now} | daemon_line(text)
                     self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    if line["message"] == _ENDING and line["logger"].endswith(".MultiLangDaemon"):
+                        self._ending()
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
@@ -111,6 +121,8 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
+_ENDING = "Process terminated, will initiate shutdown."
+"""The daemon's first words at its end, be it asked to end or over a child that died."""
 _DAEMON_FIELDS = 4
 _DAEMON_LEVELS = {
     "ERROR": "ERROR",

@@ -21,6 +21,8 @@ _DOUBLINGS_MAX = 10
 HEALTHY_SECONDS = 180.0
 """A daemon that ran for so long had started well; the count of failed starts begins anew."""
 _POLL_SECONDS = 0.2
+_TOLD_SECONDS = 1.0
+"""How long a daemon that ends by itself waits for its cause: longer than a death is doubted."""
 LAST_WORDS_SECONDS_MAX = 15.0
 """How long the other children have for a last checkpoint when one of them is replaced."""
 
@@ -48,7 +50,7 @@ class Supervisor:
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._command = command
-        self._relay = Relay(directory, out, children.receive)
+        self._relay = Relay(directory, out, children.receive, self._note_ending)
         self._restarts_max = restarts_max
         self._shutdown_seconds_max = shutdown_seconds_max
         self._children = children
@@ -57,11 +59,15 @@ class Supervisor:
         self._jitter = jitter
         # Not an Event: its set() takes a lock, which the thread that a signal interrupts may hold.
         self._stop = False
+        self._ending = False
 
     def request_stop(self) -> None:
         """End the worker in good order: last checkpoints first. Safe in a signal handler."""
         self._stop = True
         self._vitals.stopping = True
+
+    def _note_ending(self) -> None:
+        self._ending = True
 
     def run(self) -> int:
         """Run until stopped (0) or until the daemon failed too often in a row (1)."""
@@ -110,6 +116,7 @@ class Supervisor:
 
     def _run_daemon(self) -> int:
         """Run the daemon once, to its end; it and its children are gone when this returns."""
+        self._ending = False
         process = subprocess.Popen(  # noqa: S603 -- a command of our own making
             [sys.executable, "-m", "consumer.tether", str(os.getpid()), *self._command],
             stdin=subprocess.DEVNULL,
@@ -145,6 +152,8 @@ class Supervisor:
             ill = self._children.ill()
             if ill is not None:
                 self._replace(process, ill)
+                return
+            if self._ending and self._hasten(process):
                 return
         if process.poll() is None:
             self._end(process)
@@ -187,3 +196,25 @@ class Supervisor:
             lambda: process.poll() is not None or not self._children.working(),
         )
         process.kill()
+
+    def _hasten(self, process: subprocess.Popen[bytes]) -> bool:
+        """Shorten the end of a daemon that nobody told to end; whether it is over.
+
+        It ends when it meets a dead child, and waits for that one all the same. A child that had
+        reported is found ill by then; of one that died before its first report only this tells.
+        """
+
+        def told() -> object:
+            return process.poll() is not None or self._stop
+
+        if self._wait(_TOLD_SECONDS, lambda: told() or self._children.ill()):
+            return False
+        _log.warning(
+            "the KCL daemon ends by itself, most likely over a child that died before its first "
+            "report; it is started anew when the others have made their last checkpoints"
+        )
+        self._wait(LAST_WORDS_SECONDS_MAX, lambda: told() or not self._children.working())
+        if self._stop:
+            return False
+        process.kill()
+        return True

@@ -30,6 +30,11 @@ CHILD = """
 import os, signal, sys, threading, time
 from consumer.telemetry import HALTED, LISTENING, Commit, Telemetry
 shard, life = sys.argv[1:]
+if life == "dies unheard":
+    if not os.path.exists(f"{shard}.died"):  # only the first child does
+        open(f"{shard}.died", "w").close()
+        os._exit(1)
+    life = "idle"
 telemetry = Telemetry.of_this_process()
 telemetry.took(shard, None)
 def told(*_):
@@ -71,7 +76,14 @@ def end(*_):
     say("INFO", "x", "", "told to end")
     forever()
 signal.signal(signal.SIGTERM, end)
-forever()
+while True:
+    # A child that died is met when there is something for it; then it ends as KCL's does.
+    if any(child.poll() for child in children) and lives.get("a") == "dies unheard":
+        time.sleep(0.5)
+        last_words = "Process terminated, will initiate shutdown."
+        say("INFO", "s.a.k.multilang.MultiLangDaemon", "", last_words)
+        end()
+    time.sleep(0.05)
 """
 
 
@@ -178,6 +190,20 @@ def test_an_idle_child_that_dies_or_stops_is_replaced_and_the_others_end_well(
     assert said.levelname == "WARNING"
     assert "the child of a" in said.message
     assert (said.__dict__["cause"], said.__dict__["child_pid"]) == (cause, victim)
+
+
+def test_a_child_that_dies_before_its_first_report_is_told_of_by_the_daemon(
+    watched: Callable[..., Watched], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tillwatch"):
+        running = watched(a="dies unheard", b="works")
+        running.child("a")
+        running.child("b")
+    assert running.vitals.daemon_starts == 2
+    assert running.vitals.replaced == {}, "nobody knows which"
+    assert any("told to end" in line for line in running.lines), "b made its last checkpoint"
+    said = [record.message for record in caplog.records if "ends by itself" in record.message]
+    assert len(said) == 1
 
 
 def test_a_child_whose_main_thread_hangs_is_replaced(watched: Callable[..., Watched]) -> None:
