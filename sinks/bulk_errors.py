@@ -76,7 +76,8 @@ _PLACE_REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 _TYPE_ADVICE = {
     "index_not_found_exception": "the cluster makes no index by itself: allow it for "
-    "transactions-*, pages-*, rejections-*, verdicts, operations (action.auto_create_index)",
+    "transactions-*, pages-*, rejections-*, verdicts, suppressions, operations* "
+    "(action.auto_create_index)",
     "index_closed_exception": "the index is closed: open it, and it goes on",
     "routing_missing_exception": "the index wants a routing value, ours do not: its template is "
     f"not ours ({APPLY}); reindex it",
