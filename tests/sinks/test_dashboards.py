@@ -17,6 +17,14 @@ BY_ID = {(saved["type"], saved["id"]): saved for saved in OBJECTS}
 # The metrics that a terms aggregation may not be ordered by.
 UNORDERED = {"top_hits", "percentiles"}
 # Where a chart takes which aggregation; what has to be there at least.
+MIGRATIONS = {
+    "index-pattern": "7.6.0",
+    "search": "7.9.3",
+    "visualization": "7.10.0",
+    "dashboard": "7.9.3",
+}
+"""The newest that 2.x and 3.x have for each type; an import refuses what is newer."""
+SEGMENTS_MAX, GROUPS_MAX = 1, 3
 SCHEMAS = {
     "line": {"metric", "segment", "group"},
     "histogram": {"metric", "segment", "group"},
@@ -72,7 +80,7 @@ def test_the_same_bytes_every_time() -> None:
 @pytest.mark.parametrize("saved", [pytest.param(saved, id=saved["id"]) for saved in OBJECTS])
 def test_attributes_and_what_they_hold_are_of_the_form(saved: Json) -> None:
     attributes = msgspec.convert(saved["attributes"], form.ATTRIBUTES[saved["type"]])
-    assert list(saved["migrationVersion"]) == [saved["type"]]
+    assert saved["migrationVersion"] == {saved["type"]: MIGRATIONS[saved["type"]]}
     match attributes:
         case form.IndexPattern():
             fields = msgspec.json.decode(attributes.fields, type=list[form.Field])
@@ -141,6 +149,9 @@ def test_a_chart_counts_what_its_index_pattern_has(saved: Json) -> None:
     ids = [found["id"] for found in state["aggs"]]
     assert ids == [str(place) for place in range(1, len(ids) + 1)]
     assert {found["schema"] for found in state["aggs"]} <= SCHEMAS[state["type"]]
+    used = [found["schema"] for found in state["aggs"]]
+    assert used.count("segment") <= SEGMENTS_MAX
+    assert used.count("group") <= (1 if state["type"] == "metric" else GROUPS_MAX)
     kinds = {found["id"]: found["type"] for found in state["aggs"]}
     assert any(kind in METRICS for kind in kinds.values())
     for found in state["aggs"]:

@@ -220,6 +220,14 @@ def test_charts_say_what_was_put_in(client: Any) -> None:
     assert 0 <= min(delays) <= max(delays) == pytest.approx(89 * 0.05, abs=0.1)
 
 
+@pytest.mark.parametrize("hours", [3, 24, 24 * 30])
+def test_a_long_time_is_shown_in_longer_steps(client: Any, hours: int) -> None:
+    saved = BY_ID["visualization", "tillwatch-per-minute"]
+    body = chart_body(saved, pattern_of(saved, BY_ID), UNTIL - hours * HOUR, UNTIL)
+    (found,) = ask(client, saved, body)["aggregations"]["2"]["buckets"]
+    assert found["doc_count"] == len(transactions())
+
+
 def test_a_page_s_link_shows_its_shop_and_nothing_else(client: Any) -> None:
     link = dashboard_link("http://dashboards.example", page(shop_id="shop-003"))
     states = parse_qs(urlsplit(urlsplit(link).fragment).query)
