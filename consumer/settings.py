@@ -9,54 +9,37 @@ import os
 import tomllib
 from base64 import b64decode
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, overload
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from consumer.opensearch_settings import CONFIG_VARIABLE, OpenSearchSettings, address
 from events.parse import Parser
 from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
 from sinks.archive_seal import KEY_BYTES, Keys
 
-CONFIG_VARIABLE = "TILLWATCH_CONFIG"
+Kind = TypeVar("Kind", bound=OpenSearchSettings)
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the message lists every fault at once, secrets left out."""
 
 
-class Settings(BaseSettings):
+class Settings(OpenSearchSettings):
     """What a worker runs with. Times are seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TILLWATCH_",
-        hide_input_in_errors=True,
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-    )
+    model_config = SettingsConfigDict(extra="forbid")
 
     application: str = Field(
         "tillwatch", description="Name of the KCL application: its lease table."
     )
     stream: str = Field(description="Name of the Kinesis stream.")
-    region: str = Field("eu-west-1", description="AWS region.")
     aws_endpoint: str | None = Field(
         None, description="URL of an AWS endpoint other than Amazon's, such as the embedded one."
     )
     kinesis_endpoint: str | None = Field(
         None, description="URL of another endpoint for Kinesis alone, such as one that reshards."
-    )
-    opensearch_url: str = Field(description="URL of OpenSearch.")
-    opensearch_user: str | None = Field(None, description="User name for basic authentication.")
-    opensearch_password: SecretStr | None = Field(
-        None, description="Password for basic authentication."
     )
     bucket: str = Field(description="S3 bucket of Parquet files, staged parts and snapshots.")
     snapshot_directory: Path | None = Field(
@@ -122,12 +105,6 @@ class Settings(BaseSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
-    retention_days: int = Field(
-        30,
-        ge=1,
-        le=3_650,
-        description="Days that indices, the raw archive, dead letters and history are kept.",
-    )
     processed_retention_days: int | None = Field(
         None,
         ge=1,
@@ -172,16 +149,10 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
-    @field_validator("opensearch_url", "aws_endpoint", "kinesis_endpoint", "dashboards_url")
+    @field_validator("aws_endpoint", "kinesis_endpoint", "dashboards_url")
     @classmethod
     def _no_credentials_in_it(cls, url: str | None) -> str | None:
-        """A URL is printed where a password must not be."""
-        if url is not None:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError("it must begin with http:// or https://")
-            if "@" in url:
-                raise ValueError("it must not hold a user name or password: they have settings")
-        return url
+        return url if url is None else address(url)
 
     @field_validator("processed_retention_days")
     @classmethod
@@ -248,19 +219,6 @@ class Settings(BaseSettings):
         Parser(Pseudonymizer(b"asked for the names of fields alone"), required_fields=names)
         return names
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic-settings' signature
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments over environment over secret files over the TOML file."""
-        toml = TomlConfigSettingsSource(settings_cls, os.environ.get(CONFIG_VARIABLE))
-        return init_settings, env_settings, file_secret_settings, toml
-
 
 def key_bytes(key: SecretStr) -> bytes:
     """The bytes of an archive key; ValueError, without the key, where it is none."""
@@ -273,8 +231,16 @@ def key_bytes(key: SecretStr) -> bytes:
     return found
 
 
-def load() -> Settings:
-    """The settings of this process.
+@overload
+def load() -> Settings: ...
+
+
+@overload
+def load(kind: type[Kind]) -> Kind: ...
+
+
+def load(kind: type[OpenSearchSettings] = Settings) -> OpenSearchSettings:
+    """The settings of this process; `kind` is OpenSearchSettings for who needs no others.
 
     Raises:
         SettingsError: one line per setting that is missing or wrong.
@@ -284,7 +250,7 @@ def load() -> Settings:
         # pydantic-settings passes over a file that is not there.
         raise SettingsError(f"{CONFIG_VARIABLE} names {config}, which cannot be read")
     try:
-        return Settings()
+        return kind()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         where = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is not UTF-8"
         raise SettingsError(
