@@ -15,7 +15,13 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 # What a detector weighs is no bound of a resource; what a shop remembers is.
-BOUNDED = ("events/*.py", "sinks/*.py", "sinks/dashboards/*.py", "consumer/*.py", "anomaly/state.py")
+BOUNDED = (
+    "events/*.py",
+    "sinks/*.py",
+    "sinks/dashboards/*.py",
+    "consumer/*.py",
+    "anomaly/state.py",
+)
 NO_BOUNDS = {
     "_CREATED_MAX": "an HTTP status",
     "_MANTISSA_MAX": "the column's own",
