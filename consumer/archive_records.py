@@ -13,9 +13,6 @@ from sinks.archive_object import ArchiveError, Contents, Name, decode, folder, n
 from sinks.archive_seal import Keys
 from sinks.object_store import ObjectStore
 
-HOURS_LISTED_MAX = 24 * 400
-"""Hours that are listed in the search for where a stretch begins."""
-
 
 class Run(msgspec.Struct, frozen=True):
     """Objects in order that hold everything of a shard from behind `after` to the last of them.
@@ -31,10 +28,12 @@ class ArchivedRecords:
     """Reads shards of `stream` out of `store`; waiting for it, and Stopped, are the store's own.
 
     Arrival is approximate: a record may arrive a little before the one ahead of it. So one hour
-    more than asked for is listed at either end.
+    more than asked for is listed at either end. What is older than `kept`, and a day, is not
+    looked for.
     """
 
-    def __init__(self, store: ObjectStore, stream: str, keys: Keys) -> None:
+    def __init__(self, store: ObjectStore, stream: str, keys: Keys, *, kept: Instant) -> None:
+        self._hours_kept = kept // HOUR + 24
         self._store = store
         self._stream = stream
         self._keys = keys
@@ -53,13 +52,14 @@ class ArchivedRecords:
         after: Position | None,
         around: Instant,
         end: Instant,
-        hours_max: int = HOURS_LISTED_MAX,
+        back: Instant | None = None,
     ) -> list[Run]:
         """What there is behind `after`, up to the hour of `end`; between two runs something lacks.
 
         It looks back from the hour of `around`, a time at or behind `after`, until nothing can be
-        missing, `hours_max` hours at most.
+        missing, for `back` at most.
         """
+        hours_max = self._hours_kept if back is None else min(-(-back // HOUR), self._hours_kept)
         first = floor_hour(around)
         names = [
             name

@@ -11,12 +11,14 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from consumer.archive_records import ArchivedRecords
 from consumer.child import build_pipeline, detector_config
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseTable, Unheld
 from consumer.lineage import Ancestry, KinesisLineage
 from consumer.pipeline import Pipeline
+from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_rows import RebuildError
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.scorer import Scorer
@@ -25,13 +27,14 @@ from consumer.settings import Settings, SettingsError, load
 from consumer.shard_records import ShardRecords, Since
 from consumer.snapshot import State
 from consumer.snapshots import Snapshots
-from events.instant import from_datetime, to_iso
+from events.instant import DAY, Instant, from_datetime, to_iso
+from sinks.archive_object import ArchiveError
 from sinks.deadline import Deadline
 from sinks.directory import DirectoryObjectStore
 from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import FencedOff
 from sinks.object_store import ObjectStore
-from sinks.opensearch_client import connect
+from consumer.opensearch_settings import search_client
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Stopped
 from sinks.standing import StandingError, StandingTransactions
@@ -193,19 +196,14 @@ def _work(
     """The parts of the command; a service's trouble is told in words."""
     try:
         settings = load()
-        password = settings.opensearch_password
-        search = connect(
-            settings.opensearch_url,
-            settings.opensearch_user,
-            password.get_secret_value() if password else None,
-        )
+        search = search_client(settings)
         try:
             table = LeaseTable(aws_client(settings, "dynamodb"), settings.application, deadline)
             standing = StandingTransactions(search, deadline)
             yield table, _parts(settings, deadline, table, standing, force=force)
         finally:
             search.close()
-    except (SettingsError, StandingError, ClientError, BotoCoreError) as error:
+    except (SettingsError, StandingError, ArchiveError, ClientError, BotoCoreError) as error:
         raise click.ClickException(str(error)) from error
     except Stopped as error:
         raise click.ClickException(f"gave up after {seconds_max:g} s: {error}") from error
@@ -227,6 +225,7 @@ def _parts(
         aws_client(settings, "dynamodb"), settings.ledger_table, settings.application, stop
     )
     config = detector_config(settings)
+    silent = settings.model_copy(update={"archive_key": None})  # a rebuild keeps no records
 
     def snapshots(shard_id: str) -> Snapshots:
         groups = settings.key_groups
@@ -237,7 +236,7 @@ def _parts(
         duplicates = Duplicates(settings.duplicates_remembered_min)
         duplicates.restore(state.duplicates)
         scorer = Scorer(config, state.shops, state.groups)
-        return build_pipeline(settings, scorer, duplicates, watermark=state.hours.watermark)
+        return build_pipeline(silent, scorer, duplicates, watermark=state.hours.watermark)
 
     unheld = Unheld(
         table.row,
@@ -245,12 +244,15 @@ def _parts(
         others=table.rows,
         told=lambda words: click.echo(words, err=True),
     )
+    keys = settings.archive_keys
+    kept = settings.retention_days * DAY
+    archive = ArchivedRecords(store, settings.stream, keys, kept=kept) if keys else None
     places = Places(
         row=table.row,
         lease=_Anyhow() if force else unheld,
         fence=fence,
         lineage=_Listed(kinesis, settings.stream, stop),
-        records=ShardRecords(kinesis, settings.stream, stop),
+        records=StreamOrArchive(ShardRecords(kinesis, settings.stream, stop), archive, _now),
         snapshot_store=snapshot_store,
         lake=store,
         staging=f"staging/{settings.application}/",
@@ -262,5 +264,9 @@ def _parts(
         pipeline,
         config.model_version(),
         settings.key_groups,
-        clock=lambda: time.time_ns() // 1_000,
+        clock=_now,
     )
+
+
+def _now() -> Instant:
+    return time.time_ns() // 1_000

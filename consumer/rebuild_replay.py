@@ -8,6 +8,7 @@ import msgspec
 from consumer.hours import Hours, HoursState
 from consumer.lineage import HashRange
 from consumer.pipeline import Cut, Pipeline
+from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_rows import RebuildError, ShardRows, Standing
 from consumer.rebuild_start import Start
 from consumer.reject_share import RejectShare
@@ -77,7 +78,7 @@ class Replay:
 
     def run(
         self,
-        stream: ShardRecords,
+        stream: ShardRecords | StreamOrArchive,
         own: HashRange,
         since: Since | None,
         forgotten_before: Instant | None,
@@ -102,7 +103,9 @@ class Replay:
         end = self._until or at or Position(self._shard_id, "0")
         self._absorb(pipeline.cut(whole=True, at=end))
         first_at = self._first.arrived_at if self._first else None
-        return Replayed(self._records, first_at, self._lacking(first_at, forgotten_before))
+        begun = getattr(stream, "from_beginning", False)
+        lacking = self._lacking(first_at, None if begun else forgotten_before)
+        return Replayed(self._records, first_at, lacking)
 
     def state(self, name: str) -> State:
         """All state at the checkpoint; stages rows that have to be staged anew, named `name`."""

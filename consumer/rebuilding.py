@@ -9,6 +9,7 @@ from consumer.lease import Lease
 from consumer.lease_table import LeaseRow
 from consumer.lineage import Lineage
 from consumer.pipeline import Pipeline
+from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_replay import Replay, Replayed
 from consumer.rebuild_rows import RebuildError, ShardRows, Standing
 from consumer.rebuild_start import Start, Starts
@@ -29,7 +30,7 @@ class Places(msgspec.Struct, frozen=True):
     lease: Lease
     fence: Fence
     lineage: Lineage
-    records: ShardRecords
+    records: ShardRecords | StreamOrArchive
     snapshot_store: ObjectStore
     lake: ObjectStore
     staging: str

@@ -6,7 +6,7 @@ from itertools import chain
 from consumer.archive_records import ArchivedRecords, Run
 from consumer.lineage import HashRange
 from consumer.shard_records import ShardRecords, Since
-from events.instant import DAY, HOUR, Instant
+from events.instant import DAY, Instant
 from events.position import Position
 from events.record import Record
 
@@ -82,9 +82,8 @@ class Reading:
     def _runs(self, after: Position | None, around: Instant, end: Instant) -> list[Run]:
         if self._archive is None:
             return []
-        back = self._now if after else self._warm_up
-        around = min(around, end)
-        return self._archive.find(self._shard_id, after, around, end, max(back // HOUR, 1))
+        back = None if after else self._warm_up
+        return self._archive.find(self._shard_id, after, min(around, end), end, back)
 
     def _filled(
         self, last: Position | None, until: Position | None, around: Instant

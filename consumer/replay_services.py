@@ -19,7 +19,7 @@ from consumer.settings import Settings
 from consumer.shard_records import ShardRecords
 from consumer.snapshot import State
 from consumer.snapshots import Snapshots
-from events.instant import Instant
+from events.instant import DAY, Instant
 from sinks.directory import DirectoryObjectStore
 from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
@@ -93,7 +93,8 @@ class ReplayServices:
         self._lineage = KinesisLineage(kinesis, settings.stream, stop)
         self._listed: dict[str, Ancestry] | None = None
         keys = settings.archive_keys if archive else None
-        self.archive = ArchivedRecords(store, settings.stream, keys) if keys else None
+        kept = settings.retention_days * DAY
+        self.archive = ArchivedRecords(store, settings.stream, keys, kept=kept) if keys else None
         self.stream = ShardRecords(kinesis, settings.stream, stop) if stream else None
         self._config = detector_config(settings)
         self.model_version = self._config.model_version()

@@ -16,6 +16,7 @@ from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseRow
 from consumer.lineage import Ancestry, HashRange
 from consumer.pipeline import Pipeline
+from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_rows import RebuildError
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.rotation import SLICES_MAX, Slices
@@ -61,7 +62,7 @@ class Stream:
         own: HashRange,  # noqa: ARG002 -- the reader's signature
         since: Since,
         until: Position | None,
-        behind: Callable[[int], None],
+        behind: Callable[[int], None] = lambda _: None,
     ) -> Iterator[Record]:
         assert shard_id == SHARD
         behind(0)
@@ -99,6 +100,7 @@ class Place:
     came_back: set[str] = field(default_factory=set)
     """Transactions whose document was made of a letter that was redriven."""
     parents: dict[str, HashRange | None] = field(default_factory=dict)
+    records: StreamOrArchive | None = None
 
     def row(self, shard_id: str) -> LeaseRow | None:
         at = self.world.checkpoint
@@ -125,7 +127,7 @@ class Place:
             lease=world.leases.of("worker-1"),
             fence=world.fence,
             lineage=self,
-            records=self.stream,  # type: ignore[arg-type]  # reads what a stream would give
+            records=self.records or self.stream,  # type: ignore[arg-type]  # it reads likewise
             snapshot_store=world.store,
             lake=world.store,
             staging="staging/",

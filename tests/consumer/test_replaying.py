@@ -129,7 +129,7 @@ class Shop:
         reading = Reading(
             SHARD,
             HashRange(),
-            ArchivedRecords(store, STREAM, KEYS) if archive else None,
+            ArchivedRecords(store, STREAM, KEYS, kept=30 * DAY) if archive else None,
             self.stream,  # type: ignore[arg-type]  # reads what a stream would give
             NOW,
             self.warm_up,

@@ -48,12 +48,13 @@ def checkpoints(stack: Stack) -> dict[str, str]:
 
 
 def spoil(stack: Stack, *, every: bool) -> None:
-    """Tear the snapshots of the checkpoints, or take every object away."""
+    """Tear the snapshots of the checkpoints, or take every object away, those of the past too."""
     s3, made = stack.aws.client("s3"), stack.provisioned
     folder = f"snapshots/{made.application}/"
     listed = s3.list_objects_v2(Bucket=made.bucket, Prefix=folder)["Contents"]
+    past = s3.list_objects_v2(Bucket=made.bucket, Prefix=f"history/{made.application}/")["Contents"]
     at = checkpoints(stack)
-    for key in (entry["Key"] for entry in listed):
+    for key in (entry["Key"] for entry in [*listed, *(past if every else ())]):
         shard, _, name = key.removeprefix(folder).partition("/")
         if every:
             s3.delete_object(Bucket=made.bucket, Key=key)
