@@ -29,7 +29,7 @@ def _run(name: str) -> Measured:
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
 @click.option(
     "--only",
-    type=click.Choice(["pipeline", "worker", "snapshot", "recovery", "detection", "lake"]),
+    type=click.Choice(["pipeline", "worker", "snapshot", "recovery", "kill", "detection", "lake"]),
     help="One table alone.",
 )
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
@@ -56,6 +56,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.recovery import recovery_table
 
         recovery_table()
+    if only == "kill":  # ten minutes
+        from benchmarks.kill import kill_table
+
+        kill_table(records)
     if only == "detection":  # minutes of two cores: when asked for by name
         from benchmarks.detection import main as detection
 

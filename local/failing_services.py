@@ -6,11 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from local.answers import Answers
 from local.drained import wait_until_drained
-from local.fault_proxy import Client, Failing, FaultProxy, How, Service
+from local.failing_phases import PHASES, FailingReport, Fared, Phase, told, wrong
+from local.fault_proxy import Failing, FaultProxy
 from local.faults import processes
 from local.feed import Keyed, keyed
 from local.outcome import read_outcome
@@ -20,7 +19,7 @@ from local.resident import Sampler
 from local.samples import sample_stream
 from local.soaking import STUCK_SECONDS_MAX, Tell
 from local.stack import Stack
-from local.stream_reading import contents
+from local.stream_reading import tips
 from local.trouble import trouble
 from local.uninterrupted import Uninterrupted, uninterrupted
 from local.verdict import faults as differences
@@ -43,95 +42,6 @@ _BITE_SECONDS_MAX = 60.0
 _RECOVERY_SECONDS_MAX = 120.0
 _BROKEN_EVERY = 100
 """One record in so many is no transaction, so that there is always something for the queue."""
-FLAT_RATIO = 1.25
-
-
-class Phase(msgspec.Struct, frozen=True):
-    """One service that fails, in several ways one after the other, and what has to be seen of it.
-
-    `waiting` is the name of the service in the worker's metrics and log lines; `holds` says
-    whether the shard must stand still meanwhile. Where the daemon's own requests fail as well
-    (`client` is None) it may lose the lease, and children may be replaced.
-    """
-
-    name: str
-    service: Service
-    waiting: str
-    hows: tuple[How, ...]
-    client: Client | None = "child"
-    holds: bool = True
-
-
-PHASES = (
-    Phase("S3", "s3", "s3", ("throttle", "close", "hang", "unavailable", "error")),
-    Phase("SQS", "sqs", "dlq", ("unavailable", "throttle", "hang", "close", "error")),
-    Phase(
-        "DynamoDB (children)",
-        "dynamodb",
-        "dynamodb",
-        ("throttle", "error", "hang", "close", "unavailable"),
-    ),
-    Phase(
-        "SNS",
-        "sns",
-        "sns",
-        ("throttle", "close", "unavailable", "error", "hang"),
-        None,
-        holds=False,
-    ),
-    Phase(
-        "DynamoDB (daemon too)",
-        "dynamodb",
-        "dynamodb",
-        ("close", "throttle", "error", "unavailable", "hang"),
-        None,
-    ),
-)
-
-
-class Fared(msgspec.Struct):
-    """How the worker fared while one service failed; memory is the child's, in MiB.
-
-    `early` is the most in the first half, `late` in the second, `after` until it had caught up.
-    """
-
-    name: str
-    seconds: float = 0.0
-    records: int = 0
-    refused: int = 0
-    refused_daemon: int = 0
-    retries: float = 0.0
-    lines: int = 0
-    shown: bool = False
-    lag_seconds: float = 0.0
-    pages_waiting: float = 0.0
-    early: float = 0.0
-    late: float = 0.0
-    after: float = 0.0
-    checkpoints: int = 0
-    """Checkpoints that were seen to move after the worker had said that it waits."""
-    child_replaced: bool = False
-    daemon_starts: float = 0.0
-    caught_up_seconds: float = 0.0
-
-
-class FailingReport(msgspec.Struct, frozen=True):
-    """What was run and what came out; `faults` is empty where all held."""
-
-    seed: int
-    seconds: float
-    records: int
-    accepted: int
-    documents: int
-    rows: int
-    rejections: int
-    pages: int
-    pages_sent: int
-    pages_sent_again: int
-    staged_left: int
-    orphans: int
-    fared: list[Fared]
-    faults: list[str]
 
 
 def failing_services(
@@ -173,6 +83,7 @@ class _Run:
         self._kinesis = stack.aws.client("kinesis")
         self._dynamodb = stack.aws.client("dynamodb")
         self._put = 0
+        self._tips: dict[str, str] = {}
         log = stack.folder.path / "worker.log"
         log_from = log.stat().st_size if log.exists() else 0
         # Uploads and pages meet the proxy; Kinesis does not.
@@ -194,13 +105,13 @@ class _Run:
         for number, phase in enumerate(PHASES, 1):
             share = _BEFORE_SHARE + (1 - _BEFORE_SHARE) * number / len(PHASES)
             fared.append(self._phase(phase, seconds, int(len(self._records) * share)))
-            self._tell(_line(fared[-1]))
+            self._tell(told(fared[-1]))
         self._put_until(len(self._records))
-        tips = contents(self._kinesis, self._made.stream, self._made.shards).tips
+        self._caught_up()
         wait_until_drained(
             self._stack.aws,
             self._made,
-            tips,
+            self._tips,
             check=self._look,
             stuck_seconds_max=STUCK_SECONDS_MAX,
         )
@@ -302,12 +213,15 @@ class _Run:
 
     def _caught_up(self) -> None:
         """Wait until everything that was put so far is behind a checkpoint."""
-        tips = contents(self._kinesis, self._made.stream, self._made.shards).tips
+        self._tips = tips(self._kinesis, self._made.stream, self._made.shards, self._tips)
 
         def reached() -> bool:
             at = self._checkpoints()
-            return all(at[shard].isdigit() and int(at[shard]) >= int(tips[shard]) for shard in tips)
+            return all(
+                at[of].isdigit() and int(at[of]) >= int(tip) for of, tip in self._tips.items()
+            )
 
+        self._look()
         if not self._until(reached, STUCK_SECONDS_MAX):
             raise PartError(f"the worker did not catch up: {trouble(self.worker)}")
 
@@ -333,8 +247,8 @@ class _Run:
         self, seed: int, seconds: float, expected: Uninterrupted, fared: list[Fared]
     ) -> FailingReport:
         found = read_outcome(self._stack)
-        wrong = [
-            line for phase, how in zip(PHASES, fared, strict=True) for line in _wrong(phase, how)
+        broken = [
+            said for phase, how in zip(PHASES, fared, strict=True) for said in wrong(phase, how)
         ]
         return FailingReport(
             seed=seed,
@@ -350,57 +264,8 @@ class _Run:
             staged_left=len(found.staged),
             orphans=len(found.orphans),
             fared=fared,
-            faults=[*wrong, *differences(expected, found)],
+            faults=[*broken, *differences(expected, found)],
         )
-
-
-def _wrong(phase: Phase, fared: Fared) -> list[str]:
-    """What a worker that waits would not have done, in words."""
-    alone = phase.client is not None or not phase.holds
-    told = {
-        "no request met the fault": fared.refused == 0,
-        "its metrics did not say that it waits": not fared.shown,
-        "no retry was counted": fared.retries == 0,
-        "no log line names the service": fared.lines == 0,
-        "it checkpointed what it could not have written": phase.holds and fared.checkpoints > 0,
-        "the shard stood still, though only pages had to wait": not phase.holds
-        and fared.checkpoints == 0,
-        f"memory grew from {fared.early} to {fared.late} MiB": fared.late
-        > FLAT_RATIO * fared.early,
-        "the child was replaced": alone and fared.child_replaced,
-        "the daemon was started again": alone and fared.daemon_starts > 0,
-    }
-    return [f"{phase.name}: {what}" for what, so in told.items() if so]
-
-
-def _line(fared: Fared) -> str:
-    return (
-        f"{fared.name}: away {fared.seconds:.0f} s, {fared.records:,} records, refused "
-        f"{fared.refused} + {fared.refused_daemon} of the daemon's, {fared.retries:.0f} retries, "
-        f"{fared.lines} lines, lag {fared.lag_seconds:.0f} s, pages waiting "
-        f"{fared.pages_waiting:.0f}, checkpoints {fared.checkpoints}, child MiB {fared.early} "
-        f"{fared.late} {fared.after}, replaced {fared.child_replaced}, daemon starts "
-        f"{fared.daemon_starts:.0f}, caught up {fared.caught_up_seconds:.0f} s"
-    )
-
-
-def failing_text(report: FailingReport) -> str:
-    """The report for a person."""
-    lines = [
-        f"seed {report.seed}, {report.records:,} records, each service away {report.seconds:.0f} s",
-        *map(_line, report.fared),
-        (
-            f"accepted {report.accepted:,}, documents {report.documents:,}, rows {report.rows:,}, "
-            f"dead letters {report.rejections}, left behind {report.staged_left} staged parts, "
-            f"{report.orphans} snapshots"
-        ),
-        (
-            f"pages {report.pages}, revisions sent {report.pages_sent}, sent again "
-            f"{report.pages_sent_again}"
-        ),
-    ]
-    held = "nothing lost, nothing twice, every score and page as without faults"
-    return "\n".join([*lines, *([f"WRONG: {line}" for line in report.faults] or [held])])
 
 
 def failing_in(

@@ -8,7 +8,8 @@ import click
 import msgspec
 
 from local.ending import Ending
-from local.failing_services import FailingReport, failing_in, failing_text
+from local.failing_phases import FailingReport, failing_text
+from local.failing_services import failing_in
 from local.outage import OutageReport, outage, outage_text
 from local.soaking import Options, Report, soak
 

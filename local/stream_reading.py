@@ -1,5 +1,6 @@
 """What lies on a stream: how many records, and where each shard ends."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -42,3 +43,27 @@ def contents(kinesis: Any, stream: str, shards: tuple[str, ...]) -> Contents:
                 break
             iterator = answer.get("NextShardIterator")
     return Contents(records, tips, frozenset(again))
+
+
+def tips(
+    kinesis: Any, stream: str, shards: tuple[str, ...], known: Mapping[str, str]
+) -> dict[str, str]:
+    """Where each shard ends that has any records; `known` are such ends of earlier, to go on from.
+
+    A shard whose end is known is read from there on alone.
+    """
+    found = dict(known)
+    for shard in shards:
+        question = {"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        if shard in found:
+            question["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER"
+            question["StartingSequenceNumber"] = found[shard]
+        iterator = kinesis.get_shard_iterator(**question)["ShardIterator"]
+        while iterator:
+            answer = kinesis.get_records(ShardIterator=iterator, Limit=_RECORDS_MAX)
+            if answer["Records"]:
+                found[shard] = answer["Records"][-1]["SequenceNumber"]
+            elif answer["MillisBehindLatest"] == 0:
+                break
+            iterator = answer.get("NextShardIterator")
+    return found

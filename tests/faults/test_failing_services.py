@@ -2,7 +2,8 @@
 
 import pytest
 
-from local.failing_services import PHASES, FailingReport, failing_services, failing_text
+from local.failing_phases import PHASES, FailingReport, failing_text
+from local.failing_services import failing_services
 from local.stack import Stack
 
 pytestmark = pytest.mark.integration
