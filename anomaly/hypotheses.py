@@ -11,7 +11,7 @@ from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Incident, Recent, TestState
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
-from anomaly.words import duration, money, number, weekday_hour
+from anomaly.words import money, number, weekday_hour
 from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
@@ -232,12 +232,10 @@ def _run(
 
 
 def _usual(rate: float, hour: int, run: Suspicion) -> str:
+    """Of a burst the hour's; of anything slower the stretch itself says it (words.py)."""
     if rate and run.window <= BURST:
         return f"usual for {weekday_hour(hour)} is {number(rate)}"
-    if len(run.refunds) == run.observed:
-        return f"usual in {duration(run.window)} is {number(run.expected)}"
-    usual = number(run.expected)
-    return f"{run.observed:.0f} refunds in {duration(run.window)} where {usual} are usual"
+    return ""
 
 
 def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
@@ -299,6 +297,6 @@ def _of_repeats(
             expected=expected,
             refunds=refunds,
             parts=[(channel, surprise, expected, observed, f"refunds of the same {kind}"), *parts],
-            usual=lambda: f"usual is {number(expected)} for one {kind}",
+            usual=lambda: f"usual for one {kind} is {number(expected)} a week",
         )
     ]

@@ -261,6 +261,7 @@ def told(shop: Shop, incident: Incident, status: PageStatus, model_version: str)
         summary=sentence(incident, shop.id),
         window=incident.window,
         first_at=incident.first_at,
+        last_at=incident.last_at,
         suppressed_by=None if rule is None else rule.rule_id,
     )
 

@@ -26,6 +26,9 @@ def rename_card(shop: Shop, before: str, now: str) -> None:
     for refund in state.recent:
         if refund.card == before:
             refund.card = now
+    for rule in state.rules:
+        if rule.entity_kind == "card" and rule.entity_id == before:
+            rule.entity_id = now
     for incident in state.incidents:
         if incident.entity_kind == "card" and incident.entity_id == before:
             incident.entity_id = now

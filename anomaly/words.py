@@ -7,11 +7,18 @@ from events.money import EXPONENTS
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
+NEXT_TO_NONE = 0.1
+"""Fewer refunds than that are told as next to none."""
+
+HASH_SHOWN = 8
+"""Characters of a card's hash that a person is told."""
+
 
 def money(minor: float, currency: str) -> str:
-    """Minor units as people write them, such as 1,284.00 GBP."""
+    """Minor units as people write them, such as 1,284 GBP or 12.50 GBP."""
     exponent = EXPONENTS.get(currency, 2)
-    return f"{minor / 10**exponent:,.{exponent}f} {currency}"
+    amount = f"{minor / 10**exponent:,.{exponent}f}"
+    return f"{amount.removesuffix('.' + exponent * '0')} {currency}"
 
 
 def weekday_hour(local_hour: int) -> str:
@@ -20,8 +27,8 @@ def weekday_hour(local_hour: int) -> str:
 
 
 def number(value: float) -> str:
-    """A small expectation with one decimal, a smaller one with two."""
-    return f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"  # noqa: PLR2004 -- one decimal's worth
+    """A small expectation with one decimal; of a smaller one no figure says anything at night."""
+    return f"{value:.1f}" if value >= NEXT_TO_NONE else "next to none"
 
 
 def duration(span: Instant) -> str:
@@ -41,17 +48,48 @@ def sentence(incident: Incident, shop_id: str) -> str:
     else:
         span = duration(incident.last_at - incident.first_at)
         text = f"{refunds} refunds, {amount}, in {span} at {shop_id}"
-    facts = []
+    return "; ".join(part for part in (text, _usual(incident), ", ".join(_who(incident))) if part)
+
+
+def _usual(incident: Incident) -> str:
+    """What was to be expected, of the stretch that gave the incident away."""
+    usual, refunds = incident.usual, incident.refunds
+    if incident.reason == "amount" and refunds > 1:
+        return f"one of {money(incident.observed, incident.currency)}, where {usual}"
+    of_hour = usual and incident.entity_kind in {"shop", "cashier"}
+    if of_hour and incident.last_at - incident.first_at >= 2 * HOUR:
+        return f"{usual} an hour"
+    if usual or not incident.window:
+        return usual
+    seen, span = round(incident.observed), duration(incident.window)
+    if seen == refunds:
+        return f"usual in {span} is {number(incident.expected)}"
+    return f"{seen} of them in {span}, where {number(incident.expected)} is usual"
+
+
+def _who(incident: Incident) -> list[str]:
+    """Who stands out, and how it was done."""
+    refunds, facts = incident.refunds, []
     if incident.cashiers:
         cashier, count = max(incident.cashiers.items(), key=lambda item: item[1])
         if refunds == 1:
             facts.append(f"by cashier {cashier}")
-        elif 2 * count >= refunds:
+        elif 2 * count > refunds:
             share = "all" if count == refunds else f"{count} of {refunds}"
             facts.append(f"{share} by cashier {cashier}")
-    if incident.entity_kind == "card":
-        facts.append(f"to card {incident.entity_id}")
+    if incident.entity_kind in {"card", "customer"}:
+        facts.append(f"to {incident.entity_kind} {short(incident)}")
+    elif incident.entity_kind == "receipt":
+        facts.append(f"over receipt {incident.entity_id}")
     bare = refunds - incident.with_receipt
     if incident.receipts_known and 2 * bare >= refunds:
-        facts.append("none with a receipt" if bare == refunds else f"{bare} without a receipt")
-    return "; ".join(part for part in (text, incident.usual, ", ".join(facts)) if part)
+        several = "none with a receipt" if bare == refunds else f"{bare} without a receipt"
+        facts.append("without a receipt" if refunds == 1 else several)
+    return facts
+
+
+def short(incident: Incident) -> str:
+    """The entity's name; of a hash its beginning, as the whole stands elsewhere on the page."""
+    kind, id_ = incident.entity_kind, incident.entity_id
+    name = id_.removeprefix(f"{kind}-")
+    return f"{name[:HASH_SHOWN]}…" if name != id_ and len(name) > 2 * HASH_SHOWN else id_

@@ -84,6 +84,8 @@ class Services:
             aws_client(settings, "sns"),
             settings.topic_arn,
             Ledger(aws_client(settings, "dynamodb"), settings.ledger_table, writer),
+            live_view=settings.live_view_url,
+            dashboards=settings.dashboards_url,
         )
         self.fence = DynamoFence(
             dynamodb, settings.ledger_table, settings.application, stop, count_retry=count

@@ -147,9 +147,12 @@ class Settings(OpenSearchSettings):
     dashboards_url: str | None = Field(
         None, description="URL of OpenSearch Dashboards: pages link to it."
     )
+    live_view_url: str | None = Field(
+        None, description="URL of the live view (`tillwatch console`): pages link to it."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
-    @field_validator("aws_endpoint", "kinesis_endpoint", "dashboards_url")
+    @field_validator("aws_endpoint", "kinesis_endpoint", "dashboards_url", "live_view_url")
     @classmethod
     def _no_credentials_in_it(cls, url: str | None) -> str | None:
         return url if url is None else address(url)

@@ -19,7 +19,9 @@ class TimeType(click.ParamType[Instant]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Instant:
-        """The instant that `value` names."""
+        """The instant that `value` names; one that is an instant already stays it."""
+        if isinstance(value, int):
+            return value
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
@@ -35,7 +37,9 @@ class SpanType(click.ParamType[Instant]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Instant:
-        """The microseconds that `value` names."""
+        """The microseconds that `value` names; a default in microseconds stays what it is."""
+        if isinstance(value, int):
+            return value
         found = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", str(value), re.ASCII)
         if found is None:
             self.fail(f"{value!r} is no stretch of time, such as 90m, 12h, 1d or 2w", param, ctx)

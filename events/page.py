@@ -25,8 +25,8 @@ class Page(msgspec.Struct, frozen=True):
     `EVIDENCE_MAX`; `refunded_total` is minor units of `currency`; `severity` 1 low to 4 critical;
     `summary` is the sentence a person reads first. `observed` and `expected` are counts of refunds
     over `window` microseconds, or, where the reason is `amount`, minor units of one refund's total
-    and no window. `first_at` is when its first refund occurred. `suppressed_by` names the rule for
-    which nobody is told of this revision.
+    and no window. `first_at` and `last_at` are when its first and its last refund occurred.
+    `suppressed_by` names the rule for which nobody is told of this revision.
     """
 
     page_id: str
@@ -50,4 +50,5 @@ class Page(msgspec.Struct, frozen=True):
     summary: str
     window: Instant = 0
     first_at: Instant = 0
+    last_at: Instant = 0
     suppressed_by: str | None = None

@@ -7,10 +7,7 @@ import msgspec
 from events.instant import to_iso
 from events.page import Entity, Page
 from sinks.amount import money_text
-
-PAGE_ID = "{page_id}"
-TRANSACTION_ID = "{after_transaction_id}"
-"""What a link's template may hold, and the page's own value is put for."""
+from sinks.page_links import Subject, links_of
 
 
 class PageMessage(msgspec.Struct, frozen=True):
@@ -36,18 +33,14 @@ class PageMessage(msgspec.Struct, frozen=True):
     model_version: str
     summary: str
     links: dict[str, str]
-
-
-def links_of(page: Page, templates: Mapping[str, str]) -> dict[str, str]:
-    """Where to look on: each template with `{page_id}` and `{after_transaction_id}` filled in."""
-    return {
-        name: text.replace(PAGE_ID, page.page_id).replace(TRANSACTION_ID, page.after_transaction_id)
-        for name, text in templates.items()
-    }
+    suppressed_by: str | msgspec.UnsetType = msgspec.UNSET
+    """The rule for which nobody is told of it; such a page is in no message of SNS."""
 
 
 def page_json(page: Page, links: Mapping[str, str] | None = None) -> bytes:
-    """`page` as one line of JSON without the newline; `links` are templates as in `links_of`.
+    """`page` as one line of JSON without the newline.
+
+    `links` by name, as page_links.links_of gives them; without, those that need no address.
 
     Raises:
         KeyError: its currency is none of ISO 4217.
@@ -72,6 +65,7 @@ def page_json(page: Page, links: Mapping[str, str] | None = None) -> bytes:
         score=page.score,
         model_version=page.model_version,
         summary=page.summary,
-        links=links_of(page, links or {}),
+        links=dict(links_of(Subject.of(page)) if links is None else links),
+        suppressed_by=page.suppressed_by or msgspec.UNSET,
     )
     return msgspec.json.encode(message)

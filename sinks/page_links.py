@@ -6,11 +6,14 @@ from urllib.parse import quote as url_quote
 
 import msgspec
 
-from events.instant import SECOND, Instant, to_datetime, to_iso
+from events.instant import HOUR, SECOND, Instant, to_datetime, to_iso
 from events.page import Entity, Page
 
 _MARGIN: Final[Instant] = SECOND
 """Times are told in whole milliseconds, and a stretch ends before its second time."""
+
+_LATE: Final[Instant] = HOUR
+"""So much later than they occurred refunds may arrive to be in the stretch that is taken again."""
 
 _COLUMN: Final = {
     "cashier": "coalesce(cashier_id, register_id)",
@@ -92,10 +95,13 @@ def query(subject: Subject) -> str:
 
 
 def replay(subject: Subject) -> str:
-    """The command that runs the page's stretch of the stream again, into a folder of its own."""
+    """The command that takes the page's stretch of the stream again, into a folder of its own.
+
+    A stretch is of arrivals, a page of event times: what came later than `_LATE` is not in it.
+    """
     return (
         f"tillwatch replay --shop {quote(subject.shop_id)} --from {to_iso(subject.first_at)}"
-        f" --to {to_iso(subject.last_at + _MARGIN)}"
+        f" --to {to_iso(subject.last_at + _LATE)} --out {quote(subject.page_id)}"
     )
 
 

@@ -8,6 +8,7 @@ from events.page import Page
 from sinks import page_text
 from sinks.dynamodb import Claim, Ledger
 from sinks.page_json import page_json
+from sinks.page_links import Subject, links_of
 
 SENT = frozenset({"open", "updated"})
 """A closing is in the index and in the live view; nobody is woken for it."""
@@ -19,20 +20,27 @@ class Pager:
     One that a rule suppresses goes to nobody; the index has it.
 
     Machines (queues, functions, web hooks) get the JSON of page_json, e-mail the text of
-    page_text, telephones its first words. `links` are templates as in page_json.links_of, such as
-    the live view's address and the command that replays the page.
+    page_text, telephones its first words. `live_view` and `dashboards` are the addresses that a
+    page's links lead to, where there are any.
 
     The ledger is asked before and told after. Where a worker dies in between, the page may go out
     twice, with the same page id and revision: SNS has no way to ask whether it did.
     """
 
     def __init__(
-        self, client: Any, topic_arn: str, ledger: Ledger, *, links: Mapping[str, str] | None = None
+        self,
+        client: Any,
+        topic_arn: str,
+        ledger: Ledger,
+        *,
+        live_view: str | None = None,
+        dashboards: str | None = None,
     ) -> None:
         self._client = client
         self._topic_arn = topic_arn
         self._ledger = ledger
-        self._links = dict(links or {})
+        self._live_view = live_view
+        self._dashboards = dashboards
         self._published: set[tuple[str, int]] = set()
         """What SNS has taken and the ledger does not know yet: to be marked, not sent again."""
 
@@ -49,7 +57,8 @@ class Pager:
             claim = self._ledger.claim(page.page_id, page.revision)
             if claim is not Claim.MINE:
                 return claim is Claim.SENT
-            self._client.publish(TopicArn=self._topic_arn, **publication(page, self._links))
+            links = links_of(Subject.of(page), self._live_view, self._dashboards)
+            self._client.publish(TopicArn=self._topic_arn, **publication(page, links))
             self._published.add(sending)
         self._ledger.mark_sent(page.page_id, page.revision)
         self._published.discard(sending)
@@ -57,7 +66,7 @@ class Pager:
 
 
 def publication(page: Page, links: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of SNS' Publish for `page`, without the topic.
+    """The arguments of SNS' Publish for `page` with `links` by name, without the topic.
 
     The default is the JSON: what subscribes without a protocol of its own here is a machine.
     """

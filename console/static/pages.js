@@ -42,7 +42,7 @@ function create() {
   const badge = element("span", "badge");
   const title = element("span", "page-title");
   const opened = element("time", "page-opened");
-  const resting = element("span", "badge resting");
+  const resting = element("span", "resting");
   const summary = element("p", "page-summary");
   const facts = element("dl", "facts");
   for (const name of ["About", "Refunds", "Refunded", "Observed", "Score"]) {
@@ -51,13 +51,12 @@ function create() {
   const toggle = element("summary");
   const rows = element("tbody");
   const note = element("p", "muted evidence-note");
-  const details = element("details", "evidence", toggle, evidenceTable(rows), note);
+  const onwards = element("dl", "onwards");
+  const details = element("details", "evidence", toggle, evidenceTable(rows), note, onwards);
   const verdict = verdictButtons((finding) => judge(item, finding));
   const rest = snoozeButtons((said) => snooze(item, said, () => showSnooze(item, takesVerdicts)));
-  const onwards = element("dl", "onwards");
-  const further = element("details", "evidence", element("summary", "", "Look on"), onwards);
   const item = element("li", "", element("article", "page",
-    element("h3", "", badge, resting, title, opened), summary, facts, verdict.box, rest.box, details, further));
+    element("h3", "", badge, resting, title, opened), summary, facts, verdict.box, rest.box, details));
   item.parts = { badge, resting, title, opened, summary, facts: facts.querySelectorAll("dd"), span: facts.querySelectorAll("dt")[3], toggle, rows, note, details, verdict, snooze: rest, onwards };
   details.addEventListener("toggle", () => {
     if (details.open) load(item);

@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 
 from anomaly.state import Incident
 from anomaly.words import duration, money, number, sentence, weekday_hour
@@ -29,7 +30,7 @@ INCIDENT = Incident(
 
 def test_the_summary_speaks_in_the_words_of_the_shop() -> None:
     assert sentence(INCIDENT, "shop-017") == (
-        "14 refunds, 1,284.00 GBP, in 50 minutes at shop-017; usual for Tuesday 14:00 is 1.2; "
+        "14 refunds, 1,284 GBP, in 50 minutes at shop-017; usual for Tuesday 14:00 is 1.2; "
         "11 of 14 by cashier c-41, none with a receipt"
     )
 
@@ -37,15 +38,48 @@ def test_the_summary_speaks_in_the_words_of_the_shop() -> None:
 def test_it_says_nothing_of_what_is_not_known_or_not_striking() -> None:
     spread = msgspec.structs.replace(INCIDENT, cashiers={"c-1": 6, "c-2": 5}, with_receipt=10)
     assert sentence(spread, "s").endswith("usual for Tuesday 14:00 is 1.2")
-    bare = msgspec.structs.replace(INCIDENT, cashiers={}, receipts_known=False, usual="")
-    assert sentence(bare, "s") == "14 refunds, 1,284.00 GBP, in 50 minutes at s"
+    halves = msgspec.structs.replace(spread, cashiers={"c-1": 7, "c-2": 7})
+    assert "cashier" not in sentence(halves, "s")
+    bare = msgspec.structs.replace(INCIDENT, cashiers={}, receipts_known=False, usual="", window=0)
+    assert sentence(bare, "s") == "14 refunds, 1,284 GBP, in 50 minutes at s"
+
+
+def test_what_is_usual_is_told_of_the_stretch_that_gave_it_away() -> None:
+    slow = msgspec.structs.replace(INCIDENT, usual="", cashiers={}, receipts_known=False)
+    assert sentence(slow, "s").endswith("; usual in 2 hours is 1.2")
+    grown = msgspec.structs.replace(slow, refunds=40, last_at=3 * DAY, expected=0.02)
+    assert sentence(grown, "s") == (
+        "40 refunds, 1,284 GBP, in 3 days at s; 14 of them in 2 hours, where next to none is usual"
+    )
+
+
+def test_an_hour_s_expectation_is_told_as_one_where_the_incident_is_longer() -> None:
+    longer = msgspec.structs.replace(INCIDENT, last_at=5 * HOUR, cashiers={}, receipts_known=False)
+    assert sentence(longer, "s").endswith("; usual for Tuesday 14:00 is 1.2 an hour")
+
+
+def test_an_amount_that_others_joined_is_told_apart() -> None:
+    amount = msgspec.structs.replace(
+        INCIDENT,
+        reason="amount",
+        refunds=2,
+        refunded=60_000,
+        observed=56_000.0,
+        expected=3_565.0,
+        usual="a usual refund there is 35.65 GBP",
+        window=0,
+        cashiers={"c-1": 1, "c-2": 1},
+        receipts_known=False,
+    )
+    assert sentence(amount, "s") == (
+        "2 refunds, 600 GBP, in 50 minutes at s; "
+        "one of 560 GBP, where a usual refund there is 35.65 GBP"
+    )
 
 
 def test_one_refund_is_told_as_one() -> None:
-    one = msgspec.structs.replace(
-        INCIDENT, refunds=1, cashiers={"c-1": 1}, usual="", receipts_known=False
-    )
-    assert sentence(one, "s") == "one refund of 1,284.00 GBP at s; by cashier c-1"
+    one = msgspec.structs.replace(INCIDENT, refunds=1, cashiers={"c-1": 1}, usual="", window=0)
+    assert sentence(one, "s") == ("one refund of 1,284 GBP at s; by cashier c-1, without a receipt")
 
 
 def test_a_card_is_named_and_some_without_receipt_are_counted() -> None:
@@ -55,10 +89,26 @@ def test_a_card_is_named_and_some_without_receipt_are_counted() -> None:
     assert sentence(card, "s").endswith("all by cashier c-1, to card k-1, 10 without a receipt")
 
 
+@pytest.mark.parametrize(
+    ("kind", "id_", "words"),
+    [
+        ("card", "card-9afb7f127b966c414005d649", "to card 9afb7f12…"),
+        ("customer", "u-5521", "to customer u-5521"),
+        ("receipt", "t-000017", "over receipt t-000017"),
+    ],
+)
+def test_whoever_it_is_about_is_named(kind: str, id_: str, words: str) -> None:
+    about = msgspec.structs.replace(
+        INCIDENT, entity_kind=kind, entity_id=id_, cashiers={}, receipts_known=False
+    )
+    assert sentence(about, "s").endswith(f"; {words}")
+
+
 def test_money_has_the_currency_s_decimals() -> None:
-    assert money(1_284_00, "GBP") == "1,284.00 GBP"
+    assert money(1_284_00, "GBP") == "1,284 GBP"
+    assert money(1_284_50, "GBP") == "1,284.50 GBP"
     assert money(1_284, "JPY") == "1,284 JPY"
-    assert money(1_284_000, "BHD") == "1,284.000 BHD"
+    assert money(1_284_005, "BHD") == "1,284.005 BHD"
 
 
 def test_local_hours_have_their_weekday() -> None:
@@ -75,4 +125,4 @@ def test_durations_take_their_largest_fitting_unit() -> None:
 
 
 def test_small_expectations_keep_a_figure_that_says_something() -> None:
-    assert (number(1.24), number(0.0412)) == ("1.2", "0.04")
+    assert (number(1.24), number(0.0412)) == ("1.2", "next to none")

@@ -1,6 +1,7 @@
 """From the stream to the screen: a burst of refunds becomes a page that a person reads."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,6 +57,20 @@ def burst(shop_id: str, began: Instant) -> Iterator[tuple[str, bytes]]:
         yield shop_id, json.dumps(record).encode()
 
 
+def wait_for_rule(stack: Stack) -> None:
+    """Return when a rule is searchable: it went through the stream and the worker."""
+    client = stack.search_client()
+    try:
+        for _ in range(ARRIVAL_MILLIS_MAX // 1_000):
+            found = client.count(index="suppressions", params={"ignore_unavailable": "true"})
+            if found["count"]:
+                return
+            time.sleep(1.0)
+    finally:
+        client.close()
+    pytest.fail("the rule did not reach the index")
+
+
 def test_a_burst_on_the_stream_is_a_page_on_the_screen(
     stack: Stack, worker: Part, usual: list[Sample], open_page: Open
 ) -> None:
@@ -85,9 +100,16 @@ def test_a_burst_on_the_stream_is_a_page_on_the_screen(
         expect(page.locator("#tile-refunds")).to_have_text(str(BURST_REFUNDS))
 
         found.get_by_role("button", name="Fraud").click()
-        expect(found.get_by_role("status")).to_have_text("given")
+        verdict = found.get_by_role("group", name="Verdict")
+        expect(verdict.get_by_role("status")).to_have_text("given")
         # Through the stream and the worker into the index, and from there onto the page again.
         expect(page.locator("#verdicts-note")).to_contain_text(
             "Of 1 page that people judged, 1 were fraud (100.0%)", timeout=ARRIVAL_MILLIS_MAX
         )
+        found.get_by_role("button", name="1 day").click()
+        snooze = found.get_by_role("group", name="Snooze")
+        expect(snooze.get_by_role("status")).to_have_text("given")
+        wait_for_rule(stack)
+        again = open_page(running.address).locator("#pages-list > li", has_text="c-thief")
+        expect(again.locator(".resting")).to_contain_text("snoozed until")
         assert worker.exit_code is None

@@ -98,7 +98,7 @@ def test_the_screen_says_what_opensearch_holds(running: Console, open_page: Open
     expect(first.locator(".badge")).to_have_text("Critical")
     expect(first.locator("h3")).to_contain_text("Cashier · shop-001")
     expect(first.locator("h3")).to_contain_text("opened 2 Mar 16:30 UTC")
-    expect(first.locator("dd")).to_have_text(
+    expect(first.locator(".facts dd")).to_have_text(
         ["cashier c-1", "3", "£1,234.50", "3, 0.4 expected", "0.97"]
     )
     expect(page.locator("#closed-rows tr")).to_contain_text("£77.77")

@@ -134,11 +134,10 @@ def test_a_link_brings_its_page_before_the_eyes_and_says_where_to_look_on(
     expect(linked).to_have_count(1)
     expect(linked.locator(".page-title")).to_have_text("Cashier · shop-002")
     expect(linked.locator("details").first).to_have_attribute("open", "")
-    linked.get_by_text("Look on").click()
     onwards = linked.locator(".onwards code")
     expect(onwards.first).to_have_text(
         "tillwatch replay --shop shop-002 --from 2026-03-02T16:30:30.000Z"
-        " --to 2026-03-02T16:35:31.000Z"
+        " --to 2026-03-02T17:35:30.000Z --out p-2"
     )
     expect(onwards.nth(1)).to_contain_text("transaction_id IN ('refund-2')")
 

@@ -8,14 +8,13 @@ from moto import mock_aws
 from events.instant import SECOND
 from events.page import Entity
 from sinks.dynamodb import CLAIM_SECONDS_MAX, Ledger
+from sinks.page_links import Subject, links_of
 from sinks.sns import Pager, publication
 from tests.sinks.aws_double import client, create_ledger_table
 from tests.sinks.made import NOON, page
 
-LINKS = {
-    "live_view": "http://127.0.0.1:1/?page={page_id}",
-    "explain": "tillwatch explain {after_transaction_id}",
-}
+LIVE_VIEW = "http://127.0.0.1:1/"
+LINKS = links_of(Subject.of(page()), LIVE_VIEW)
 
 
 class World:
@@ -35,7 +34,7 @@ class World:
 
     def pager(self, sns: Any = None, *, owner: str = "worker-1") -> Pager:
         ledger = Ledger(self.dynamodb, "ledger", owner, clock=lambda: self.now)
-        return Pager(sns or self.sns, self.topic, ledger, links=LINKS)
+        return Pager(sns or self.sns, self.topic, ledger, live_view=LIVE_VIEW)
 
     def received(self) -> list[dict[str, Any]]:
         got = []
@@ -57,6 +56,16 @@ def test_a_page_is_sent_once_per_revision_and_never_for_its_closing() -> None:
         assert world.pager().send(page(3, "updated"))
         got = [(message["page_id"], message["revision"]) for message in world.received()]
         assert sorted(got) == [("p-0001", 0), ("p-0001", 1), ("p-0001", 3)]
+
+
+def test_what_a_rule_suppresses_is_sent_to_nobody_and_what_comes_behind_it_is() -> None:
+    with mock_aws():
+        world = World()
+        assert world.pager().send(page(0, suppressed_by="s-1"))
+        assert world.received() == []
+        assert world.dynamodb.scan(TableName="ledger")["Items"] == []
+        assert world.pager().send(page(1, "updated"))
+        assert [message["revision"] for message in world.received()] == [1]
 
 
 def test_what_machines_get_is_the_page_format() -> None:
@@ -85,8 +94,10 @@ def test_what_machines_get_is_the_page_format() -> None:
             "model_version": "m1",
             "summary": "14 refunds, 1,284.00 GBP, in 26 minutes at shop-001",
             "links": {
-                "live_view": "http://127.0.0.1:1/?page=p-0001",
-                "explain": "tillwatch explain t-000001",
+                "live_view": "http://127.0.0.1:1/#page=p-0001",
+                "athena": LINKS["athena"],
+                "replay": "tillwatch replay --shop shop-001 --from 2026-01-05T12:00:00.000Z"
+                " --to 2026-01-05T13:30:00.000Z --out p-0001",
             },
         }
 
