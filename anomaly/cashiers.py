@@ -20,8 +20,16 @@ SHARE_PRIOR = 8.0
 """Sales of today that a cashier's part of other days counts for."""
 
 
-TOLERANCE = 1.4
+TOLERANCE = 1.1
 """How many times the expected is allowed where a day ends."""
+
+LATELY_KEEPS = 0.25
+"""What is left overnight of what the others took back."""
+
+LATELY_REFUNDS = 2.0
+LIFT_MAX = 4.0
+"""Lift is refunds seen over refunds expected of the shop's other cashiers; so many refunds speak
+for an ordinary day."""
 
 DESK_DAYS = 3.0
 """Days without more refunds than usual that are supposed of everybody."""
@@ -77,10 +85,13 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
 
     def next_day(self, days: int, share: float) -> None:
         """Let `days` go by: today's sales become exposure, and all fades."""
-        slow, usual = SLOW_KEEPS**days, USUAL_KEEPS**days
+        slow, usual, lately = SLOW_KEEPS**days, USUAL_KEEPS**days, LATELY_KEEPS**days
+        sales, refunds = self.lately()
         for one in self.state.values():
             runs = one.runs
             past = self.spend(one, share, TOLERANCE)
+            if past:
+                past *= self.lift(one, share, sales, refunds)
             if runs.tests:
                 begin_hour(runs, runs.hour, past * TOLERANCE, 0.0)
             if one.today or one.refunds_today:
@@ -88,8 +99,25 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
             one.usual_days *= usual
             one.usual_sales = (one.usual_sales + one.today) * usual
             one.sales = (one.sales + one.today) * slow
+            one.lately_sales = (one.lately_sales + one.today) * lately
+            one.lately_refunds = (one.lately_refunds + one.refunds_today) * lately
             one.today = one.counted = one.refunds_today = 0
             one.usual_refunds *= usual
+
+    def lately(self) -> tuple[float, float]:
+        """Sales and refunds of today and, fading, the days before."""
+        sales = refunds = 0.0
+        for one in self.state.values():
+            sales += one.lately_sales + one.today
+            refunds += one.lately_refunds + one.refunds_today
+        return sales, refunds
+
+    def lift(self, one: CashierState, share: float, sales: float, refunds: float) -> float:
+        """How many times the usual the shop's other cashiers take back lately; 1 or more."""
+        sales -= one.lately_sales + one.today
+        refunds -= one.lately_refunds + one.refunds_today
+        lift = (refunds + LATELY_REFUNDS) / (share * sales + LATELY_REFUNDS)
+        return min(max(lift, 1.0), LIFT_MAX)
 
     def spend(self, one: CashierState, share: float, tolerance: float) -> float:
         """Refunds that the sales since this was last asked make usual, but for those owed.

@@ -24,7 +24,7 @@ SCORES_MAX = 8192
 SCORES_MIN = 512
 """Before so many scores the forest says nothing."""
 
-NATS_MAX = 2.5
+NATS_MAX = 1.2
 """A pattern alone, without a name, cannot page."""
 
 PROBES = (

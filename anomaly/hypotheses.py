@@ -21,8 +21,8 @@ NEEDED = {
     "limit": 7.6,
     "hours": 7.6,
     "cashier": 10.0,
-    "cashier receipt": 7.7,
-    "cashier limit": 7.6,
+    "cashier receipt": 8.2,
+    "cashier limit": 8.1,
     "amount": 8.4,
     "card": 8.7,
     "customer": 11.0,
@@ -48,19 +48,19 @@ CARD_MIN = 3
 FORGIVEN = (-2.5, 0.0)
 """Nats that receipts, and amounts not under the limit, take at most from a card that is back."""
 
-SIZE_WEIGHT = 0.4
-SIZE_MIN, SIZE_MAX = 0.4, 1.6
+SIZE_WEIGHT = 0.25
+SIZE_MIN, SIZE_MAX = 0.6, 1.6
 """Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
 
 SAME_PRICE = 0.5
 """What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
 a refund's ratio: a product is being recalled."""
 
-TOLERANCE, CASHIER_TOLERANCE = 0.25, 0.4
-YOUNG_TOLERANCE = 1.0
+TOLERANCE, CASHIER_TOLERANCE = 0.25, 0.05
+YOUNG_TOLERANCE = 0.3
 """Parts by which more is allowed than is expected; the last in a shop's first week, then less."""
 
-LEAST, CASHIER_LEAST = 0.02, 0.1
+LEAST, CASHIER_LEAST = 0.02, 0.25
 """No hour has fewer refunds expected of it."""
 
 BURST: Instant = 2 * HOUR
@@ -176,7 +176,11 @@ def _of_cashier(
         owed += max(usual - 2.0 * share * rate.sales_rate(hour), 0.0)  # booked in one go
         if not one.refunds_today:
             owed += cashiers.desk(one, share)
-        past = 0.0 if late else cashiers.spend(one, share, tolerance) * rate.chain_lift()
+        lift, chain = cashiers.lift(one, share, *cashiers.lately()), rate.chain_lift()
+        if lift > chain:
+            owed *= lift / chain
+        lift = max(lift, chain)
+        past = 0.0 if late else cashiers.spend(one, share, tolerance) * lift
         begin_hour(runs, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
     kinds = {kind: ratios[kind] for kind in ratios if kind < len(CASHIER_KINDS)}
     count(runs, kinds, refund.at)

@@ -1,8 +1,8 @@
 """A card under another name: what a shop remembers of it when the key of the hashes is rotated."""
 
-from anomaly.repeats import short
+from anomaly.repeats import HALF_LIFE, faded, short
 from anomaly.shop import Shop
-from anomaly.state import TRAIL_MAX
+from anomaly.state import TRAIL_MAX, SeenState
 
 
 def rename_card(shop: Shop, before: str, now: str) -> None:
@@ -14,15 +14,11 @@ def rename_card(shop: Shop, before: str, now: str) -> None:
     state = shop.state
     seen, old, new = state.cards.seen, short(before), short(now)
     if old in seen:
-        # Where workers of two keys took turns, the card was met under both.
-        trail = sorted([*seen[old], *seen.get(new, ())], key=lambda refund: refund.at)
-        order = [name for name in seen if name != (old if new in seen else new)]
-        state.cards.seen = {
-            (new if name in {old, new} else name): (
-                trail[-TRAIL_MAX:] if name in {old, new} else seen[name]
-            )
-            for name in order
-        }
+        name = new if new in seen else old
+        one = _together(seen[old], seen.get(new))
+        order = [key for key in seen if key != (old if new in seen else new)]
+        state.cards.seen = {(new if key == name else key): seen[key] for key in order}
+        state.cards.seen[new] = one
     for refund in state.recent:
         if refund.card == before:
             refund.card = now
@@ -32,3 +28,13 @@ def rename_card(shop: Shop, before: str, now: str) -> None:
     for incident in state.incidents:
         if incident.entity_kind == "card" and incident.entity_id == before:
             incident.entity_id = now
+
+
+def _together(one: SeenState, other: SeenState | None) -> SeenState:
+    """What two names of a card gathered where workers of two keys took turns."""
+    if other is None:
+        return one
+    newest, oldest = (one, other) if one.at >= other.at else (other, one)
+    trail = sorted([*one.trail, *other.trail], key=lambda refund: refund.at)
+    count = newest.count + faded(oldest, newest.at, HALF_LIFE)
+    return SeenState(count, newest.at, trail[-TRAIL_MAX:])

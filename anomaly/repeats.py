@@ -7,9 +7,12 @@ from typing import Any
 
 from river import base
 
-from anomaly.state import TRAIL_MAX, Recent, RepeatsState
+from anomaly.state import TRAIL_MAX, Recent, RepeatsState, SeenState
 from anomaly.surprise import surprise_of_count
 from events.instant import DAY, Instant
+
+HALF_LIFE: Instant = 7 * DAY
+"""In so much event time a count of earlier refunds halves."""
 
 PRIOR_REFUNDS = 30.0
 MEMORY = 1000.0
@@ -18,7 +21,7 @@ MEMORY = 1000.0
 SPARED_MAX = 8
 """Of so many keys that were longest not seen, the first that came but once is forgotten."""
 
-AGAIN_MAX = 3.0
+AGAIN_MAX = 1.5
 """A card that comes again and again teaches no more than this, so that it does not become usual."""
 
 SHAPE = 1.0
@@ -29,6 +32,12 @@ SHAPE = 1.0
 def short(token: str) -> int:
     """A token in 56 bits: two of a thousand collide once in a hundred billion shops."""
     return int.from_bytes(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=7).digest())
+
+
+def faded(one: SeenState, at: Instant, half_life: Instant) -> float:
+    """What is left at `at` of the refunds counted; of those to come, all."""
+    age = at - one.at
+    return float(one.count * 0.5 ** (age / half_life)) if age > 0 else one.count
 
 
 class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -45,7 +54,7 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         usual: repeats per refund where nothing is known.
     """
 
-    def __init__(self, keys_max: int, half_life: Instant = 7 * DAY, usual: float = 0.04) -> None:
+    def __init__(self, keys_max: int, half_life: Instant = HALF_LIFE, usual: float = 0.04) -> None:
         self.keys_max = keys_max
         self.half_life = half_life
         self.usual = usual
@@ -64,12 +73,15 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
             state.again *= kept
         state.refunds += weight
         state.again += weight * min(self.count(key, refund.at), AGAIN_MAX)
-        trail = state.seen.pop(name, [])
+        one = state.seen.pop(name, None) or SeenState(at=refund.at)
         if len(state.seen) >= self.keys_max:
             del state.seen[self._least_missed()]
-        state.seen[name] = trail
-        trail.append(refund)
-        del trail[:-TRAIL_MAX]
+        state.seen[name] = one
+        at = max(refund.at, one.at)
+        one.count = faded(one, at, self.half_life) + 1.0
+        one.at = at
+        one.trail.append(refund)
+        del one.trail[:-TRAIL_MAX]
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against one more refund of `key`; 0.0 without it or at its first."""
@@ -80,11 +92,8 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def count(self, key: str, at: Instant) -> float:
         """Refunds of `key` before `at`, each fading by half in a half-life."""
-        total = 0.0
-        for refund in self.trail(key):
-            age = at - refund.at
-            total += 0.5 ** (age / self.half_life) if age > 0 else 1.0
-        return total
+        one = self.state.seen.get(short(key))
+        return 0.0 if one is None else faded(one, at, self.half_life)
 
     def mean(self) -> float:
         """Earlier refunds of the same key that a refund usually has."""
@@ -93,7 +102,8 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def trail(self, key: str) -> list[Recent]:
         """The refunds of `key` that are still remembered, oldest first."""
-        return self.state.seen.get(short(key), [])
+        one = self.state.seen.get(short(key))
+        return [] if one is None else one.trail
 
     def forget(self, key: str) -> None:
         """Start `key` anew: what it gathered has been told."""
@@ -101,7 +111,7 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def _least_missed(self) -> int:
         seen = self.state.seen
-        for name, trail in islice(seen.items(), SPARED_MAX):
-            if len(trail) == 1:
+        for name, one in islice(seen.items(), SPARED_MAX):
+            if len(one.trail) == 1:
                 return name
         return next(iter(seen))

@@ -11,7 +11,7 @@ import msgspec
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
@@ -142,9 +142,20 @@ class CashierState(msgspec.Struct, array_like=True):
     usual_refunds: float = 0.0
     usual_days: float = 0.0
     refunds_today: int = 0
+    lately_sales: float = 0.0
+    lately_refunds: float = 0.0
+    """The same of the days before, fading fast."""
     counted: int = 0
     """Sales of today that are already in what is to be expected."""
     runs: RunsState = msgspec.field(default_factory=RunsState)
+    trail: list[Recent] = msgspec.field(default_factory=list)
+
+
+class SeenState(msgspec.Struct, array_like=True, gc=False):
+    """One card, customer or receipt: refunds so far, fading, as of `at`; the last of them."""
+
+    count: float = 0.0
+    at: Instant = 0
     trail: list[Recent] = msgspec.field(default_factory=list)
 
 
@@ -156,7 +167,7 @@ class RepeatsState(msgspec.Struct, array_like=True):
 
     refunds: float = 0.0
     again: float = 0.0
-    seen: dict[int, list[Recent]] = msgspec.field(default_factory=dict)
+    seen: dict[int, SeenState] = msgspec.field(default_factory=dict)
 
 
 class Incident(msgspec.Struct, array_like=True):

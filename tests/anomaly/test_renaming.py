@@ -111,5 +111,5 @@ def test_workers_of_two_keys_may_take_turns(order: tuple[str, ...]) -> None:
     detector.observe(_hashed(last, NEW, OLD))
     (state,) = map(decode_shop, detector.take_changes().shops.values())
     assert list(state.cards.seen) == [short(f"{NEW}k-1")]
-    assert len(state.cards.seen[short(f"{NEW}k-1")]) == len(order) + 1
+    assert len(state.cards.seen[short(f"{NEW}k-1")].trail) == len(order) + 1
     assert {refund.card for refund in state.recent} == {f"{NEW}k-1"}
