@@ -39,24 +39,24 @@ def export(*, output: Path | None) -> None:
     envvar="TILLWATCH_DASHBOARDS_URL",
     help="Where Dashboards is, with its path; TILLWATCH_DASHBOARDS_URL.",
 )
-@click.option(
-    "--user",
-    envvar="TILLWATCH_OPENSEARCH_USER",
-    help="User name, with TILLWATCH_OPENSEARCH_PASSWORD; TILLWATCH_OPENSEARCH_USER.",
-)
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
-def apply(*, url: str | None, user: str | None, dry_run: bool) -> None:
+def apply(*, url: str | None, dry_run: bool) -> None:
     """Import the saved objects, over those with the same ids; twice is as once.
 
-    What people changed in these objects is lost; their own objects are left alone.
+    What people changed in these objects is lost; their own objects are left alone. Who asks is said
+    as for OpenSearch: TILLWATCH_OPENSEARCH_USER and _PASSWORD, or TILLWATCH_OPENSEARCH_SIGNING.
     """
+    from consumer.opensearch_settings import search_client_of
     from sinks.dashboards.export import objects
     from sinks.dashboards.importing import Dashboards, DashboardsError, client_url
-    from sinks.opensearch_client import connect
+    from sinks.opensearch_client import NoCredentials
 
     wanted = objects()
     place = _checked(url)
-    client = connect(client_url(place), user, os.environ.get("TILLWATCH_OPENSEARCH_PASSWORD"))
+    try:
+        client = search_client_of(os.environ, client_url(place))
+    except NoCredentials as error:
+        raise click.ClickException(str(error)) from None
     try:
         there = Dashboards(client, place)
         found = there.changes(wanted)

@@ -21,13 +21,17 @@ def there() -> Iterator[DashboardsDouble]:
         yield double
 
 
-def run(*arguments: str, url: str | None = None, password: str = PASSWORD) -> Result:
+def run(
+    *arguments: str, url: str | None = None, password: str = PASSWORD, **more: str | None
+) -> Result:
     settings = {
         "TILLWATCH_DASHBOARDS_URL": url,
         "TILLWATCH_OPENSEARCH_USER": "u",
         "TILLWATCH_OPENSEARCH_PASSWORD": password,
+        "TILLWATCH_OPENSEARCH_SIGNING": None,
+        "TILLWATCH_OPENSEARCH_CA_BUNDLE": None,
     }
-    return CliRunner().invoke(dashboards, arguments, env=settings)
+    return CliRunner().invoke(dashboards, arguments, env=settings | more)
 
 
 def test_export_writes_the_file(tmp_path: Path) -> None:
@@ -124,6 +128,24 @@ def test_a_wrong_password_is_told_and_not_shown(there: DashboardsDouble) -> None
     assert failed.exit_code == 1
     assert "(401): user and password are OpenSearch's" in failed.stderr
     assert "secret-and-wrong" not in failed.output
+
+
+def test_requests_are_signed_for_aws_where_opensearch_s_are() -> None:
+    signing = {
+        "TILLWATCH_OPENSEARCH_SIGNING": "es",
+        "TILLWATCH_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "made-up",
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+    }
+    with DashboardsDouble().running() as there:
+        done = run("apply", url=there.url, **signing)
+        assert done.exit_code == 0, done.output
+        assert len(there.saved) == ALL
+        assert len(there.authorizations) == 2
+        for found in there.authorizations:
+            assert found is not None
+            assert found.startswith("AWS4-HMAC-SHA256 Credential=made-up/")
+            assert "/eu-west-1/es/aws4_request" in found
 
 
 @pytest.mark.parametrize(

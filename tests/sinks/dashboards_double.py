@@ -28,6 +28,7 @@ class DashboardsDouble:
         self.types = set(TYPES)
         self.imports = 0
         self.tenants: list[str | None] = []
+        self.authorizations: list[str | None] = []
         self.answer: tuple[int, bytes] | None = None
         self._basic = None
         if user is not None:
@@ -48,6 +49,7 @@ class DashboardsDouble:
             self._server.server_close()
 
     def respond(self, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
+        self.authorizations.append(headers["authorization"])
         if self._basic is not None and headers["authorization"] != self._basic:
             return 401, {"statusCode": 401, "error": "Unauthorized", "message": "Unauthorized"}
         if self.answer is not None:
