@@ -1,7 +1,6 @@
 """`tillwatch explain`: why a transaction has its score, and whether it comes out again."""
 
 import threading
-from typing import Any
 
 import click
 import msgspec
@@ -10,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anomaly.state import StateError
 from consumer.explain_found import NotFound, Standing, Story, document_of, row_of, stories_of
 from consumer.explain_words import Again, Explained, compared, explained, lines
+from consumer.opensearch_settings import search_client
 from consumer.replay_reading import WARM_UP
 from consumer.replay_services import ReplayServices
 from consumer.replaying import Single
@@ -85,7 +85,7 @@ def find(
         NotFound: nowhere.
     """
     looked = []
-    client = _opensearch(settings)
+    client = search_client(settings)
     try:
         soon = Deadline(ASK_SECONDS_MAX, deadline)
         found = document_of(client, transaction_id, soon)
@@ -140,9 +140,3 @@ def score_again(settings: Settings, found: Standing, source: str, deadline: Dead
     if not there:
         differs = ["its record was not found again, or was rejected"]
     return Again(not differs, replaying.done.exact, score, differs, replaying.done)
-
-
-def _opensearch(settings: Settings) -> Any:
-    from consumer.opensearch_settings import search_client
-
-    return search_client(settings)

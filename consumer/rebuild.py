@@ -17,6 +17,7 @@ from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseTable, Unheld
 from consumer.lineage import Ancestry, KinesisLineage
+from consumer.opensearch_settings import search_client
 from consumer.pipeline import Pipeline
 from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_rows import RebuildError
@@ -34,7 +35,6 @@ from sinks.directory import DirectoryObjectStore
 from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import FencedOff
 from sinks.object_store import ObjectStore
-from consumer.opensearch_settings import search_client
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Stopped
 from sinks.standing import StandingError, StandingTransactions

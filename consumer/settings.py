@@ -111,6 +111,10 @@ class Settings(OpenSearchSettings):
         le=36_500,
         description="Days that processed Parquet files are kept, where longer than the rest.",
     )
+    processed_intelligent_tiering: bool = Field(
+        False,  # noqa: FBT003 -- a field's default
+        description="Let S3 move processed Parquet files to cheaper storage by how they are read.",
+    )
     history_hours: int = Field(
         6, ge=0, description="Hours between two snapshots that are kept for replays; 0 keeps none."
     )
