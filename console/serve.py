@@ -33,17 +33,12 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     from console.app import build
     from console.reader import REQUEST_SECONDS_MAX, Reader
     from consumer.giver import giver_of
-    from sinks.opensearch_client import connect
+    from consumer.opensearch_settings import search_client_of
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
     if not url:
         raise click.ClickException("TILLWATCH_OPENSEARCH_URL is not set: where is OpenSearch?")
-    client = connect(
-        url,
-        os.environ.get("TILLWATCH_OPENSEARCH_USER"),
-        os.environ.get("TILLWATCH_OPENSEARCH_PASSWORD"),
-        request_seconds_max=REQUEST_SECONDS_MAX,
-    )
+    client = search_client_of(os.environ, url, request_seconds_max=REQUEST_SECONDS_MAX)
     listener = _listen(host, port)
     click.echo(f"http://{host}:{listener.getsockname()[1]}/")
     giver = giver_of(os.environ)

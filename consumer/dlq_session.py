@@ -9,6 +9,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumer.fingerprint import Fingerprint
+from consumer.opensearch_settings import search_client
 from consumer.parser import parser_of
 from consumer.pseudonym_keys import pseudonym_keys
 from consumer.redrive import Places, Redriver
@@ -17,7 +18,6 @@ from consumer.settings import Settings, SettingsError, load
 from sinks.dead_letters import DeadLetters
 from sinks.deadline import Deadline
 from sinks.kinesis import StreamWriter
-from sinks.opensearch_client import connect
 from sinks.redrive_ledger import RedriveLedger
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Stopped
@@ -52,12 +52,7 @@ class Session:
     def redriver(self) -> Iterator[Redriver]:
         """What brings letters back, connected to everything it needs."""
         settings, deadline = self.settings, self.deadline
-        password = settings.opensearch_password
-        opensearch = connect(
-            settings.opensearch_url,
-            settings.opensearch_user,
-            password.get_secret_value() if password else None,
-        )
+        opensearch = search_client(settings)
         ledger = RedriveLedger(
             aws_client(settings, "dynamodb"), settings.ledger_table, settings.stream, deadline
         )

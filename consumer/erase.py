@@ -14,6 +14,7 @@ from consumer.erase_index import IndexErasure, IndexRefused
 from consumer.erase_lake import LakeErasure
 from consumer.erase_letters import LetterErasure, Person
 from consumer.erase_report import Place, lines
+from consumer.opensearch_settings import search_client
 from consumer.pseudonym_keys import PseudonymKeys, pseudonym_keys
 from consumer.services import aws_client
 from consumer.settings import Settings, SettingsError, load
@@ -21,7 +22,6 @@ from sinks.compacted_file import UnknownColumns
 from sinks.dead_letters import MESSAGES_READ_MAX, DeadLetters
 from sinks.deadline import Deadline
 from sinks.erasure import Subject, subject_of
-from sinks.opensearch_client import connect
 from sinks.s3 import S3ObjectStore
 from sinks.s3_versions import OldVersions
 from sinks.sink import Stopped
@@ -133,12 +133,7 @@ def _run(
 def _index(
     settings: Settings, subject: Subject, deadline: Deadline, *, dry_run: bool
 ) -> Iterator[Place]:
-    password = settings.opensearch_password
-    client = connect(
-        settings.opensearch_url,
-        settings.opensearch_user,
-        password.get_secret_value() if password else None,
-    )
+    client = search_client(settings)
     with closing(client):
         yield from IndexErasure(client, subject, deadline, dry_run=dry_run).run()
 

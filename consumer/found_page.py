@@ -58,16 +58,13 @@ def opensearch(otherwise: str) -> Iterator[Any]:
         ClickException: none is named, and `otherwise` says how to do without; or it does not
             answer.
     """
+    from consumer.opensearch_settings import search_client_of
     from sinks import opensearch_client
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
     if not url:
         raise click.ClickException(f"TILLWATCH_OPENSEARCH_URL is not set: {otherwise}")
-    client = opensearch_client.connect(
-        url,
-        os.environ.get("TILLWATCH_OPENSEARCH_USER"),
-        os.environ.get("TILLWATCH_OPENSEARCH_PASSWORD"),
-    )
+    client = search_client_of(os.environ, url)
     try:
         yield client
     except opensearch_client.TransportError as error:  # type: ignore[attr-defined] # of the wrapper

@@ -173,19 +173,17 @@ def _figures(shard: Shard, told: Totals, clock: float) -> dict[str, Any]:
     }
 
 
-def to_opensearch(url: str, user: str | None, password: str | None) -> Write:
-    """Writes measurements to the OpenSearch at `url`; the connection is made with the first."""
+def to_opensearch(connected: Callable[[], Any]) -> Write:
+    """Writes measurements with the client that `connected` makes, which it does with the first."""
     client: Any = None
 
     def write(made: Sequence[Measurement]) -> None:
         nonlocal client
-        from sinks.opensearch_client import BodyRefused, bulk, connect
+        from sinks.opensearch_client import BodyRefused, bulk
         from sinks.retry import Transient
 
         if client is None:
-            client = connect(
-                url, user, password, connections_max=1, request_seconds_max=WRITE_SECONDS_MAX
-            )
+            client = connected()
         try:
             answer = bulk(client, bulk_body(made))
         except (Transient, BodyRefused) as error:

@@ -17,8 +17,9 @@ from consumer.health import Health, HealthError
 from consumer.heartbeat import Bounds
 from consumer.log_writer import Descriptor, LogWriter
 from consumer.logs import configure
-from consumer.measuring import Measuring, to_opensearch
+from consumer.measuring import WRITE_SECONDS_MAX, Measuring, to_opensearch
 from consumer.metrics import Metrics
+from consumer.opensearch_settings import search_client
 from consumer.pseudonym_keys import handed_down
 from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
@@ -62,12 +63,11 @@ def _work(settings: Settings, directory: Path, log: LogWriter) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.request_stop())
     metrics = Metrics(children, vitals, lambda: log.dropped)
-    password = settings.opensearch_password
     measuring = Measuring(
         to_opensearch(
-            settings.opensearch_url,
-            settings.opensearch_user,
-            password.get_secret_value() if password else None,
+            lambda: search_client(
+                settings, connections_max=1, request_seconds_max=WRITE_SECONDS_MAX
+            )
         ),
         children,
         worker=f"{socket.gethostname()}:{os.getpid()}",

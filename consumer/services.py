@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from consumer.lease import DynamoLease, worker_id
 from consumer.lineage import KinesisLineage
+from consumer.opensearch_settings import search_client
 from consumer.settings import Settings
 from consumer.telemetry import Telemetry
 from sinks.archive import ArchiveSink
@@ -16,7 +17,6 @@ from sinks.dynamodb import Ledger
 from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
 from sinks.opensearch import OpenSearchSink
-from sinks.opensearch_client import connect
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Sink
@@ -66,13 +66,8 @@ class Services:
             return aws_client(settings, service, telemetry.progress)
 
         store = S3ObjectStore(client("s3"), settings.bucket, stop, count_retry=count)
-        password = settings.opensearch_password
         opensearch = OpenSearchSink(
-            connect(
-                settings.opensearch_url,
-                settings.opensearch_user,
-                password.get_secret_value() if password else None,
-            ),
+            search_client(settings),
             stop,
             count_retry=count,
         )

@@ -14,6 +14,7 @@ from consumer.measuring import DOCUMENTS_MAX, Measuring, NotWritten, Refused, to
 from consumer.telemetry import Commit, Totals
 from events.instant import SECOND
 from sinks.measurement import MAPPING, Measurement, bulk_body
+from sinks.opensearch_client import connect
 from tests.consumer.reports import Clock, datagram
 from tests.sinks.made import NOON
 
@@ -199,7 +200,7 @@ def test_documents_have_the_fields_of_their_mapping_and_lie_in_their_day() -> No
 
 
 def test_an_opensearch_that_is_not_there_is_told_and_not_raised_through() -> None:
-    write = to_opensearch("http://127.0.0.1:9", None, None)
+    write = to_opensearch(lambda: connect("http://127.0.0.1:9"))
     measurement = Measurement(measured_at=NOON, worker="w", shard_id="s", seconds=1.0)
     with pytest.raises(NotWritten, match="no answer from OpenSearch"):
         write([measurement])
