@@ -18,7 +18,7 @@ from consumer.halt import halt
 from consumer.handover import take_over
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
-from consumer.multilang import Conversation
+from consumer.multilang import Conversation, DaemonGone
 from consumer.orphan import Parent
 from consumer.outbox import Outbox
 from consumer.parser import parser_of
@@ -216,7 +216,10 @@ def main() -> None:
         processor.run()
         assembly.end()
     except BaseException as error:  # noqa: BLE001 -- whatever it is, the process ends with it
-        _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
+        if isinstance(error, DaemonGone):  # the supervisor says what became of it
+            _log.warning("ending: %s; the shard goes on from its last checkpoint", error)
+        else:
+            _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
         halt(error, telemetry, lambda: parent.gone)
         logging.shutdown()
         # Without waiting for threads that may hang in a call: the daemon must notice at once.

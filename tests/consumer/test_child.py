@@ -161,6 +161,21 @@ def test_what_is_printed_by_mistake_does_not_reach_the_protocol(
     assert b"from a program that it starts" in err
 
 
+def test_a_daemon_that_is_killed_is_no_alarm_of_the_child(tmp_path: Path, holding: Holding) -> None:
+    with child(environment(tmp_path, holding)) as process:
+        process.send("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON")
+        assert process.answer() == {"action": "status", "responseFor": "initialize"}
+        assert process.process.stdout is not None
+        assert process.process.stderr is not None
+        process.process.stdout.close()
+        process.send("processRecords", records=[], millisBehindLatest=0)
+        err = process.process.stderr.read()
+        assert process.process.wait(DEADLINE_SECONDS) == 1
+    said = log_lines(err)[-1]
+    assert said["level"] == "WARNING"
+    assert "the daemon went away" in said["message"]
+
+
 def test_an_unexpected_error_ends_it_with_its_reason_in_the_log(
     tmp_path: Path, holding: Holding
 ) -> None:
