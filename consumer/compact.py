@@ -51,7 +51,6 @@ def compact(
     settle: float,
     months: bool,
     wait: bool,
-    **_: object,
 ) -> None:
     """Merge the hourly files of past days, a step at a time; run it every hour.
 
@@ -123,5 +122,5 @@ def _spooled(folder: Path) -> Callable[[bytes], Any]:
     return opened
 
 
-for _option in reversed(settings()):
+for _option in reversed(settings()[2:]):  # region and endpoint: nothing else matters here
     compact = _option(compact)

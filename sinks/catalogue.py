@@ -53,7 +53,6 @@ MANIFEST = (
     Column("through_sequence_number", "varchar", "Rows up to here are in the version: the record."),
     Column("through_sub_sequence_number", "bigint", "Likewise: the part of the record."),
     VERSION,
-    Column("parts", "integer", "Files that the version has."),
 )
 
 

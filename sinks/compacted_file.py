@@ -24,10 +24,10 @@ COMPACTED_ROWS_MAX = 65_536
 PART_BYTES_MAX = 256 * 2**20
 """A file that has grown to so much is followed by another."""
 
-GROUP_ROWS_MIN = 4_096
+GROUP_ROWS_MIN = 8_192
 GROUP_ROWS_MAX = 131_072
 """Rows of a row group: a sixteenth of all within these, so that one shop's day reads little of
-many, and a large file has few groups."""
+many, and a large file has few groups. To ask for less would cost a reader more than it saves."""
 
 BLOOM_ROWS_MIN = 65_536
 """Row groups from so many rows on have bloom filters; of smaller ones the filter is what weighs."""
@@ -65,8 +65,8 @@ def compact(
 ) -> int:
     """Give all rows of `sources`, each Position once, to `put` as numbered files; their number.
 
-    Rows are sorted by shop and time, over all files. `put` is called with one file at a time; no
-    more than `part_bytes_max` and `rows_max` rows are held, or one shop's hour where that is more.
+    Rows are sorted by shop and time, over all files. `put` is called with one file at a time; held
+    are a file, `rows_max` rows or one shop's hour where that is more, and the rows of a row group.
 
     Raises:
         UnknownColumns: a source has columns that the declared schema has not.
@@ -74,23 +74,60 @@ def compact(
     counts: Counter[_Cell] = Counter()
     for source in sources:
         counts.update(_counted(source))
-    group_rows = max(GROUP_ROWS_MIN, min(GROUP_ROWS_MAX, counts.total() // _GROUPS))
-    options = COMPACTED_OPTIONS | _blooms(group_rows, bloom_rows_min)
-    part, sink, writer = 0, BytesIO(), None
-    for low, high in _ranges(counts, max(rows_max, group_rows)):
-        table = _merged([_between(source, low, high) for source in sources], version)
-        if writer is None:
-            writer = pq.ParquetWriter(sink, COMPACTED_SCHEMA, **options)
-        writer.write_table(table, row_group_size=group_rows)
-        if sink.tell() >= part_bytes_max:
-            writer.close()
-            put(part, sink.getvalue())
-            part, sink, writer = part + 1, BytesIO(), None
-    if writer is not None:
-        writer.close()
-        put(part, sink.getvalue())
-        part += 1
-    return part
+    groups = max(1, min(_GROUPS, counts.total() // GROUP_ROWS_MIN))
+    group_rows = min(GROUP_ROWS_MAX, -(-counts.total() // groups))
+    out = _Files(put, group_rows, COMPACTED_OPTIONS | _blooms(group_rows, bloom_rows_min))
+    for low, high in _ranges(counts, rows_max):
+        out.add(_merged([_between(source, low, high) for source in sources], version))
+        if out.bytes >= part_bytes_max:
+            out.end()
+    out.end()
+    return out.parts
+
+
+class _Files:
+    """Numbered files of whole row groups, given to `put` one after another."""
+
+    def __init__(
+        self, put: Callable[[int, bytes], None], group_rows: int, options: dict[str, Any]
+    ) -> None:
+        self._put = put
+        self._group_rows = group_rows
+        self._options = options
+        self._sink = BytesIO()
+        self._writer: Any = None
+        self._rest = COMPACTED_SCHEMA.empty_table()
+        self.parts = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the file at hand has so far."""
+        return self._sink.tell()
+
+    def add(self, table: Any) -> None:
+        """Write the row groups that are full; the rest waits."""
+        self._rest = pa.concat_tables([self._rest, table])
+        full = len(self._rest) // self._group_rows * self._group_rows
+        self._write(self._rest.slice(0, full))
+        self._rest = self._rest.slice(full)
+
+    def end(self) -> None:
+        """Write what waits, and give the file away, if there is any."""
+        self._write(self._rest)
+        self._rest = COMPACTED_SCHEMA.empty_table()
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._put(self.parts, self._sink.getvalue())
+        self.parts += 1
+        self._sink, self._writer = BytesIO(), None
+
+    def _write(self, table: Any) -> None:
+        if not len(table):
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._sink, COMPACTED_SCHEMA, **self._options)
+        self._writer.write_table(table, row_group_size=self._group_rows)
 
 
 def _blooms(group_rows: int, rows_min: int) -> dict[str, Any]:

@@ -10,11 +10,13 @@ to know lies in the file's metadata.
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import zstandard
 
 from events.instant import DAY, Instant, from_datetime
 
@@ -29,6 +31,12 @@ COMPACTED = "compacted/"
 MANIFESTS = f"{COMPACTED}manifests/"
 
 _METADATA = b"tillwatch"
+_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "store_schema": False,
+    "use_dictionary": ["version"],
+    "write_statistics": False,
+}
 _HOURLY = re.compile(
     r"processed/date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(.+)-(\d+-\d+)-(\d+-\d+)\.parquet"
 )
@@ -119,13 +127,13 @@ def packed(manifest: Manifest) -> bytes:
             pa.array([place[0] for place in places], pa.string()),
             pa.array([int(place[2]) for place in places], pa.int64()),
             pa.array([manifest.version] * size, pa.string()),
-            pa.array([manifest.parts] * size, pa.int32()),
         ],
         schema=MANIFEST_SCHEMA,
     )
     sink = BytesIO()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=False) as writer:
-        writer.add_key_value_metadata({_METADATA: msgspec.json.encode(manifest)})
+    with pq.ParquetWriter(sink, table.schema, **_OPTIONS) as writer:
+        held = zstandard.compress(msgspec.json.encode(manifest))
+        writer.add_key_value_metadata({_METADATA: b64encode(held)})
         writer.write_table(table)
     return sink.getvalue()
 
@@ -151,7 +159,7 @@ def unpacked_with_rows(body: bytes) -> tuple[Manifest, Any]:
     held = (file.metadata.metadata or {}).get(_METADATA)
     if held is None:
         raise ValueError("it is no manifest")
-    manifest = msgspec.json.decode(held, type=Manifest)
+    manifest = msgspec.json.decode(zstandard.decompress(b64decode(held)), type=Manifest)
     return manifest, file.read(use_threads=False)
 
 

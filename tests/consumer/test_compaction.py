@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
-from pathlib import Path
+from functools import lru_cache, partial
+from io import BytesIO
+from itertools import product
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
 
 from consumer.compaction import GRACE, SETTLE, Compaction
 from consumer.hours import Hours
-from consumer.lake import open_lake
+from consumer.lake import LakeError, open_lake
 from events.instant import DAY, HOUR, MINUTE, Instant
 from sinks.directory import DirectoryObjectStore
-from sinks.manifest import manifest_key
+from sinks.manifest import manifest_key, order, unpacked
 from sinks.memory import MemoryObjectStore
 from sinks.object_store import ConditionalStore
-from sinks.parquet import ParquetSink
+from sinks.parquet import ClosedHour, ParquetSink
 from tests.sinks.made import NOON, batch, scored
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
+    from pathlib import Path
 
 MIDNIGHT = NOON - 12 * HOUR
 DATE = "2026-01-05"
@@ -140,3 +148,309 @@ def test_small_months_become_one_file(tmp_path: Path) -> None:
     (only,) = files(store, "compacted/")
     assert only == "compacted/months/month=2026-01/v000002-0000.parquet"
     assert seen(tmp_path) == Counter(ids)
+
+
+class Crashed(BaseException):
+    """The process ends here."""
+
+
+class Breaking:
+    """A store whose process dies at call `at`: before the call is made, or behind it."""
+
+    def __init__(self, store: ConditionalStore, at: int, *, behind: bool) -> None:
+        self._store = store
+        self._at = at
+        self._behind = behind
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+
+        def counted(*arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._at and not self._behind:
+                raise Crashed
+            answer = call(*arguments)
+            if self.calls == self._at:
+                raise Crashed
+            return answer
+
+        return counted
+
+
+def rows_as_the_view_has_them(listed: dict[str, bytes], manifest: bytes | None) -> Counter[str]:
+    """The rows that `transactions` would have of files listed so and of this manifest of a day.
+
+    Said once more in Python, and independent of both engines.
+    """
+    found: Counter[str] = Counter()
+    held = unpacked(manifest) if manifest else None
+    through = {(c.hour, c.shard_id): order(c.through) for c in held.covers} if held else {}
+    for key, body in listed.items():
+        for transaction_id, place, position, version in decoded(body):
+            if key.startswith("compacted/"):
+                counts = held is not None and version == held.version
+            else:
+                counts = place not in through or position > through[place]
+            if counts:
+                found[transaction_id] += 1
+    return found
+
+
+@lru_cache(maxsize=100)
+def decoded(body: bytes) -> list[tuple[str, tuple[int, str], tuple[int, int], str | None]]:
+    return [
+        (
+            row["transaction_id"],
+            (row["occurred_at"].hour, row["shard_id"]),
+            (int(row["sequence_number"]), row["sub_sequence_number"]),
+            row.get("version"),
+        )
+        for row in pq.read_table(BytesIO(body), partitioning=None).to_pylist()
+    ]
+
+
+def now_in(store: ConditionalStore) -> Counter[str]:
+    held = store.tagged(manifest_key(DATE))
+    listed = {key: store.get(key) for key in files(store, "")}
+    return rows_as_the_view_has_them(listed, held[0] if held else None)
+
+
+@lru_cache(maxsize=1)
+def begun() -> tuple[dict[str, bytes], Counter[str], Instant]:
+    """A day that was compacted and has a late hour since: objects, ids, and what time it is."""
+    store, clock = MemoryObjectStore(), Clock()
+    ids = publish(store, range(3), 0)
+    drive(compaction(store, clock), clock)
+    ids += publish(store, range(1, 2), 900)
+    return {key: store.get(key) for key in store.keys("")}, Counter(ids), clock.at
+
+
+def begin() -> tuple[MemoryObjectStore, Counter[str], Clock]:
+    objects, ids, at = begun()
+    store = MemoryObjectStore()
+    for key, body in objects.items():
+        store.put(key, body)
+    return store, ids, Clock(at)
+
+
+def to_the_end(
+    first: Compaction, then: Callable[[], Compaction], store: ConditionalStore, clock: Clock
+) -> int:
+    """Run `first`, and once it died, others; check what readers see after every run."""
+    died = 0
+    for _ in range(20):
+        try:
+            due = first.run()
+        except Crashed:
+            died += 1
+            first, due = then(), clock.at
+        assert now_in(store) == begun()[1]
+        if due is None:
+            assert files(store, "processed/") == []
+            assert len(files(store, "compacted/")) == 1, "what nobody needs is deleted"
+            return died
+        clock.at = max(clock.at, due)
+    raise AssertionError("it does not end")
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_it_may_die_at_any_call_and_a_repetition_ends_it(behind: bool) -> None:  # noqa: FBT001 -- the case
+    """With a late hour behind a first version, so that every kind of step is among the calls."""
+    store, _, clock = begin()
+    whole = Breaking(store, 0, behind=behind)
+    to_the_end(compaction(whole, clock), lambda: compaction(store, clock), store, clock)  # type: ignore[arg-type]
+    assert whole.calls > 30
+    for at in range(1, whole.calls + 1):
+        store, _, clock = begin()
+        breaking = Breaking(store, at, behind=behind)
+        made = compaction(breaking, clock)  # type: ignore[arg-type]
+        then = partial(compaction, store, clock)
+        assert to_the_end(made, then, store, clock) == 1, f"call {at}"
+
+
+def test_of_two_compactors_one_wins_whatever_the_order_of_their_calls() -> None:
+    """The second one does all that it may before a call of the first, whichever that is."""
+    store, _, clock = begin()
+    alone = Between(store, 0, lambda: None)
+    to_the_end(compaction(alone, clock), lambda: compaction(store, clock), store, clock)  # type: ignore[arg-type]
+    for at in range(1, alone.calls + 1):
+        store, ids, clock = begin()
+        second = compaction(store, clock)
+
+        def interrupt(second: Compaction = second, ids: Counter[str] = ids) -> None:
+            second.run()
+            assert now_in(store) == ids  # noqa: B023 -- called in this round alone
+
+        first = Between(store, at, interrupt)
+        to_the_end(
+            compaction(first, clock),  # type: ignore[arg-type]
+            partial(compaction, store, clock),
+            store,
+            clock,
+        )
+
+
+class Between:
+    """A store that has somebody else do everything before call `at`."""
+
+    def __init__(self, store: ConditionalStore, at: int, other: Callable[[], object]) -> None:
+        self._store = store
+        self._at = at
+        self._other = other
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+
+        def counted(*arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._at:
+                self._other()
+            return call(*arguments)
+
+        return counted
+
+
+class Watched(MemoryObjectStore):
+    """A store that keeps what lay in it at every moment."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.moments: list[tuple[Instant, dict[str, bytes]]] = []
+
+    def put(self, key: str, body: bytes) -> None:
+        super().put(key, body)
+        self._note()
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        done = super().put_if(key, body, tag)
+        self._note()
+        return done
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        self._note()
+
+    def _note(self) -> None:
+        self.moments.append((self._clock.at, dict(self._objects)))
+
+
+def test_a_reader_as_slow_as_the_grace_sees_each_row_once() -> None:
+    """It lists hourly files, lists compacted ones and reads the manifest in any order and at any
+    moments that lie less than a grace apart, and reads the files at the last of these."""
+    clock = Clock()
+    store = Watched(clock)
+    ids = Counter(publish(store, range(3), 0))
+    store.moments = store.moments[-1:]
+    made = compaction(store, clock)
+    drive(made, clock)
+    late = Counter(publish(store, range(1, 2), 900))
+    drive(made, clock)
+    clock.at += GRACE
+    store.put("end", b"")
+    shown, slower = 0, set()
+    every = range(len(store.moments))
+    for a, b, c in product(every, every, every):
+        (at, hourly), (bt, compacted), (ct, manifests) = (store.moments[n] for n in (a, b, c))
+        last = store.moments[max(a, b, c)][1]
+        listed = [key for key in files_in(hourly) if key.startswith("processed/")]
+        listed += [key for key in files_in(compacted) if key.startswith("compacted/")]
+        there = {key: last[key] for key in listed if key in last}
+        right = rows_as_the_view_has_them(there, manifests.get(manifest_key(DATE))) in (
+            ids,
+            ids + late,
+        )
+        if max(at, bt, ct) - min(at, bt, ct) < GRACE:
+            assert right, (a, b, c)
+            shown += 1
+        else:
+            slower.add(right)
+    assert shown > 500
+    assert slower == {True, False}, "without its bound a reader would see what is not so"
+
+
+def files_in(objects: dict[str, bytes]) -> list[str]:
+    return [key for key in objects if key.endswith(".parquet") and "manif" not in key]
+
+
+class Reader(threading.Thread):
+    """Asks for every row again and again, and keeps the answers that were not `expected`."""
+
+    def __init__(self, folder: Path, expected: Counter[str]) -> None:
+        super().__init__(daemon=True)
+        self._lake = open_lake(str(folder), application="tillwatch", zone="shop")
+        self._expected = expected
+        self.ended = threading.Event()
+        self.answers = 0
+        self.refused = 0
+        self.wrong: list[Counter[str]] = []
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            try:
+                answer = self._lake.ask("SELECT transaction_id FROM transactions_now")
+                found = Counter(row[0] for row in answer.rows())
+            except LakeError:
+                self.refused += 1  # files went away faster than they could be listed
+                continue
+            self.answers += 1
+            if found != self._expected:
+                self.wrong.append(found - self._expected + (self._expected - found))
+
+    def wait_for_another(self) -> None:
+        """Until a question was begun and answered after this call."""
+        wanted, deadline = self.answers + 2, time.monotonic() + 60
+        while self.answers < wanted and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
+def test_who_keeps_asking_sees_each_row_once_while_hours_are_published_and_days_compacted(
+    tmp_path: Path,
+) -> None:
+    """Every process dies at its n-th call, the next one lives a call longer."""
+    store, clock = DirectoryObjectStore(tmp_path), Clock()
+    account = Hours("shardId-000000000007", 15 * MINUTE)
+    items = [scored(n, occurred_at=MIDNIGHT + n % 3 * HOUR + n * MINUTE // 4) for n in range(60)]
+    staging = ParquetSink(store, staging="staging/tillwatch/")
+    for begin in range(0, 60, 20):
+        account.add(staging.write(batch(*items[begin : begin + 20])).staged, MIDNIGHT)
+    account.close(everything=True)
+    closed = list(account.state.to_publish)
+    reader = Reader(tmp_path, Counter(item.transaction.transaction_id for item in items))
+    reader.start()
+    lives = 0
+    try:
+        for step in (
+            lambda alive: _publish(alive, closed),
+            lambda alive: drive(compaction(alive, clock), clock),
+        ):
+            for at in range(1, 100):
+                lives += 1
+                breaking = Breaking(store, at, behind=bool(at % 2))
+                try:
+                    step(breaking)
+                except Crashed:
+                    continue
+                finally:
+                    if not at % 5:
+                        reader.wait_for_another()
+                if breaking.calls < at:
+                    break
+        reader.wait_for_another()
+    finally:
+        reader.ended.set()
+        reader.join(60)
+    assert files(store, "processed/") + files(store, "staging/") == []
+    assert len(files(store, "compacted/")) == 1
+    assert reader.wrong == []
+    assert reader.answers > 5
+    assert reader.refused < reader.answers
+    assert lives > 20
+
+
+def _publish(store: Any, closed: list[ClosedHour]) -> None:
+    sink = ParquetSink(store, staging="staging/tillwatch/", puts_max=1)
+    sink.publish_many(closed)
+    sink.discard(sorted({key for hour in closed for key, _ in hour.pieces}))
