@@ -61,6 +61,7 @@ def compact(
     *,
     rows_max: int = COMPACTED_ROWS_MAX,
     part_bytes_max: int = PART_BYTES_MAX,
+    group_rows_min: int = GROUP_ROWS_MIN,
     bloom_rows_min: int = BLOOM_ROWS_MIN,
 ) -> int:
     """Give all rows of `sources`, each Position once, to `put` as numbered files; their number.
@@ -74,7 +75,7 @@ def compact(
     counts: Counter[_Cell] = Counter()
     for source in sources:
         counts.update(_counted(source))
-    groups = max(1, min(_GROUPS, counts.total() // GROUP_ROWS_MIN))
+    groups = max(1, min(_GROUPS, counts.total() // group_rows_min))
     group_rows = min(GROUP_ROWS_MAX, -(-counts.total() // groups))
     out = _Files(put, group_rows, COMPACTED_OPTIONS | _blooms(group_rows, bloom_rows_min))
     for low, high in _ranges(counts, rows_max):
