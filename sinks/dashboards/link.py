@@ -1,8 +1,9 @@
 """From a page to the dashboard that shows it: the shop, from before its first refund. Pure."""
 
+from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from events.instant import HOUR, Instant, to_iso
+from events.instant import HOUR, Instant, from_datetime, to_iso
 from events.page import Entity, Page
 from sinks.dashboards.patterns import TRANSACTIONS
 from sinks.dashboards.rison import rison
@@ -11,6 +12,10 @@ from sinks.dashboards.shop import SHOP
 
 AROUND = HOUR
 """What is shown before a page's first refund, and behind its last: what was normal then."""
+
+# A till's clock may say anything that a date can; a page about it must be sent all the same.
+_FIRST = from_datetime(datetime.min.replace(tzinfo=UTC))
+_LAST = from_datetime(datetime.max.replace(tzinfo=UTC))
 
 _FIELDS = {
     "cashier": "cashier_id",
@@ -39,11 +44,11 @@ def shop_link(base_url: str, shop_id: str, entity: Entity, since: Instant, until
     field = _FIELDS.get(entity.kind)
     if field is not None:
         filters.append(_phrase(field, entity.id, disabled=True))
-    shown = {
-        "filters": [],
-        "refreshInterval": {"pause": True, "value": 0},
-        "time": {"from": to_iso(since - AROUND), "to": to_iso(until + AROUND)},
+    time = {
+        "from": to_iso(max(since - AROUND, _FIRST)),
+        "to": to_iso(min(until + AROUND, _LAST)),
     }
+    shown = {"filters": [], "refreshInterval": {"pause": True, "value": 0}, "time": time}
     state = {"filters": filters, "query": asked("")["query"]}
     place = urlsplit(base_url)
     path = f"{place.path.rstrip('/')}/app/dashboards{'?' if place.query else ''}{place.query}"

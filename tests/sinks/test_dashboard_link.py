@@ -1,5 +1,7 @@
 """Links from pages: what a browser hands to Dashboards, read back."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.instant import HOUR, MINUTE
+from events.instant import HOUR, MINUTE, SECOND, from_datetime, to_datetime
 from events.page import Entity, Page
 from sinks.dashboards.export import objects
 from sinks.dashboards.link import dashboard_link
 from sinks.dashboards.rison import rison
 from sinks.page_links import Subject, links_of
+from sinks.sns import publication
 from tests.sinks.made import NOON, page
 from tests.sinks.rison_reader import read
 
@@ -97,6 +100,42 @@ def test_any_name_of_a_shop_comes_through(shop: str) -> None:
 )
 def test_a_workspace_and_a_tenant_stay_in_the_address(base: str, place: str) -> None:
     assert opened(dashboard_link(base, a_page()))[0] == place
+
+
+instants = st.integers(
+    from_datetime(datetime.min.replace(tzinfo=UTC)), from_datetime(datetime.max.replace(tzinfo=UTC))
+)
+
+
+@given(
+    shop_id=st.text(min_size=1),
+    entity=st.builds(Entity, st.sampled_from(["cashier", "card", "shop", "x"]), st.text()),
+    times=st.lists(instants, min_size=3, max_size=3),
+)
+def test_every_page_has_a_link(shop_id: str, entity: Entity, times: list[int]) -> None:
+    first_at, opened_at, updated_at = times
+    link = dashboard_link(
+        BASE,
+        page(
+            shop_id=shop_id,
+            entity=entity,
+            first_at=first_at,
+            opened_at=opened_at,
+            updated_at=updated_at,
+        ),
+    )
+    _, _, shown, state = opened(link)
+    assert state["filters"][0]["query"] == {"match_phrase": {"shop_id": shop_id}}
+    begin, end = (datetime.fromisoformat(shown["time"][name]) for name in ("from", "to"))
+    whole = opened_at - opened_at % (SECOND // 1_000)
+    assert begin <= to_datetime(whole) <= end
+
+
+def test_what_is_sent_of_a_page_has_the_link() -> None:
+    links = links_of(Subject.of(a_page()), dashboards=BASE)
+    message = json.loads(publication(a_page(), links)["Message"])
+    assert json.loads(message["default"])["links"]["dashboard"] == dashboard_link(BASE, a_page())
+    assert dashboard_link(BASE, a_page()) in message["email"]
 
 
 def test_the_link_is_among_those_of_a_page_where_dashboards_is_known() -> None:
