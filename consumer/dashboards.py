@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -73,14 +72,14 @@ def apply(*, url: str | None, dry_run: bool) -> None:
 
 
 def _checked(url: str | None) -> str:
+    from consumer.opensearch_settings import address
+
     if not url:
         raise click.ClickException(
             "where is Dashboards? Name it with --url, or set TILLWATCH_DASHBOARDS_URL; "
             "`tillwatch dashboards export` makes a file for its own import"
         )
-    place = urlsplit(url)
-    if place.scheme not in {"http", "https"} or not place.netloc:
-        raise click.ClickException("the URL of Dashboards must begin with http:// or https://")
-    if "@" in place.netloc:
-        raise click.ClickException("the URL must not hold a user name or password")
-    return url
+    try:
+        return address(url)
+    except ValueError as error:
+        raise click.ClickException(f"the URL of Dashboards cannot be used: {error}") from None

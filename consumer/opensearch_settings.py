@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -99,6 +100,8 @@ def address(url: str) -> str:
         raise ValueError("it must begin with http:// or https://")
     if "@" in url:
         raise ValueError("it must not hold a user name or password: they have settings")
+    if not urlsplit(url).netloc:  # which refuses what is no address in ways of its own
+        raise ValueError("it must name a host")
     return url
 
 

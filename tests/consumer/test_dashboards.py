@@ -154,6 +154,8 @@ def test_requests_are_signed_for_aws_where_opensearch_s_are() -> None:
         (None, "where is Dashboards?"),
         ("http://127.0.0.1:9", "at http://127.0.0.1:9 does not answer"),
         ("ftp://x", "must begin with http:// or https://"),
+        ("http:///x", "must name a host"),
+        ("http://[::1", "Invalid IPv6 URL"),
         ("https://u:p@x", "must not hold a user name or password"),
     ],
 )
