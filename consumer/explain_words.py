@@ -1,6 +1,7 @@
 """What `tillwatch explain` says of a transaction, in words. Pure."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ def explained(found: Standing, pages: list[Story] | None, again: Again | None = 
         shard_id=found.position.shard_id,
         occurred_at=to_iso(found.occurred_at),
         arrived_at=_time(found.arrived_at),
-        total=found.total,
+        total=f"{Decimal(found.total):.{EXPONENTS.get(found.fields['currency'], 2)}f}",
         fields=fields,
         score=found.score and _masked(found.score),
         pages=pages or [],
