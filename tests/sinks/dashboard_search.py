@@ -6,7 +6,8 @@ the index pattern's time field, calculated fields and source filters. As in Dash
   since every bucket has its number of documents;
 - an aggregation over a calculated field sends its script;
 - queries are in Lucene's syntax and go as `query_string`; the time range is a filter;
-- a step of time that would give more than 100 bars is lengthened.
+- a step of time that would give more than 100 bars is lengthened; "auto" is a minute here, so
+  lengthened (Dashboards aims at 50 bars, by a table of its own).
 """
 
 import json
