@@ -1,13 +1,13 @@
 """The index templates: how OpenSearch maps the documents of sinks/document.py.
 
 `dynamic: strict` everywhere: a field that is not named here is an error, not a guess. They hold for
-OpenSearch 2.7 and later (`flat_object`) and 3.x. The codec is the default one: best_compression
-takes a tenth more of the node's time for every document, and pays on indices that are no longer
-written to.
+OpenSearch 2.7 and later (`flat_object`) and 3.x.
 """
 
 from fnmatch import fnmatchcase
 from typing import Any
+
+import msgspec
 
 from sinks import measurement
 
@@ -160,44 +160,94 @@ _MAPPINGS = {
 }
 
 
-def templates(
-    *, number_of_replicas: int = 0, refresh_interval: str | None = None
-) -> dict[str, Json]:
-    """The index templates by name.
+class Kept(msgspec.Struct, frozen=True):
+    """How a cluster keeps the indices.
 
-    Without a `refresh_interval` OpenSearch refreshes an index every second while somebody searches
+    Without a refresh interval OpenSearch refreshes an index every second while somebody searches
     it, and otherwise when somebody does: a stream that nobody looks at takes the node a sixth less.
+    best_compression takes it a tenth more for every document, and the disk a fifth less.
     """
-    settings: Json = {"number_of_shards": 1, "number_of_replicas": number_of_replicas}
-    if refresh_interval is not None:
-        settings["refresh_interval"] = refresh_interval
+
+    shards: int = 1
+    """Primary shards of a day's transactions; everything else has one."""
+    replicas: int = 0
+    refresh_seconds: int | None = None
+    codec: str | None = None
+
+
+LOCAL = Kept()
+"""One node on this machine."""
+
+VERSION = (2, 7)
+"""The oldest OpenSearch that the templates hold for."""
+
+REFUNDS_ALIAS = "tillwatch-refunds"
+
+
+def templates(kept: Kept | None = LOCAL) -> dict[str, Json]:
+    """The index templates by name; without `kept` the cluster sees to all of that itself."""
     return {
         f"tillwatch-{name}": {
             "index_patterns": [pattern],
-            "priority": 100,
-            "template": {"settings": {"index": settings}, "mappings": mappings},
+            "priority": PRIORITY,
+            "template": {
+                "aliases": aliases(name),
+                "mappings": mappings,
+                **({} if kept is None else {"settings": {"index": _settings(name, kept)}}),
+            },
         }
         for name, (pattern, mappings) in _MAPPINGS.items()
     }
 
 
+PRIORITY = 100
+"""A template of somebody else that matches our names must have a lower one."""
+
+
+def _settings(name: str, kept: Kept) -> Json:
+    settings: Json = {
+        "number_of_shards": kept.shards if name == "transactions" else 1,
+        "number_of_replicas": kept.replicas,
+    }
+    if kept.refresh_seconds is not None:
+        settings["refresh_interval"] = f"{kept.refresh_seconds}s"
+    if kept.codec is not None:
+        settings["codec"] = kept.codec
+    return settings
+
+
+def aliases(name: str) -> Json:
+    """The aliases of every index of a kind: names that stay where indices come and go."""
+    made: Json = {f"tillwatch-{name}": {}}
+    if name == "transactions":
+        made[REFUNDS_ALIAS] = {"filter": {"term": {"type": "REFUND"}}}
+    return made
+
+
+def patterns() -> dict[str, str]:
+    """The pattern of index names of every kind."""
+    return {name: pattern for name, (pattern, _) in _MAPPINGS.items()}
+
+
+def kind_of(index: str) -> str | None:
+    """Which kind of index `index` is by its name; None if it is none of ours."""
+    return next((name for name, of in patterns().items() if fnmatchcase(index, of)), None)
+
+
 def declared_for(index: str) -> Json | None:
     """The mapping that the index `index` should have; None if it is none of ours."""
-    for pattern, mappings in _MAPPINGS.values():
-        if fnmatchcase(index, pattern):
-            return mappings
-    return None
+    kind = kind_of(index)
+    return None if kind is None else _MAPPINGS[kind][1]
 
 
-def apply(client: Any, *, number_of_replicas: int = 0, refresh_interval: str | None = None) -> None:
+def apply(client: Any, kept: Kept = LOCAL) -> None:
     """Put every template; putting them again changes nothing that exists.
 
-    `client` is what sinks.opensearch_client.connect gave. The defaults suit one local node; a
-    cluster wants a replica and a longer refresh interval.
+    For the embedded stack and tests; `tillwatch opensearch apply` does the same and more.
+    `client` is what sinks.opensearch_client.connect gave.
 
     Raises:
         TransportError of opensearch-py: the cluster refuses, or does not answer.
     """
-    wanted = templates(number_of_replicas=number_of_replicas, refresh_interval=refresh_interval)
-    for name, body in wanted.items():
+    for name, body in templates(kept).items():
         client.indices.put_index_template(name=name, body=body)

@@ -50,11 +50,18 @@ def test_every_object_is_strict() -> None:
 
 
 def test_replicas_and_refresh_are_parameters() -> None:
-    made = templates.templates(number_of_replicas=2, refresh_interval="30s")
-    for template in made.values():
+    kept = templates.Kept(shards=3, replicas=2, refresh_seconds=30, codec="best_compression")
+    for name, template in templates.templates(kept).items():
         index = template["template"]["settings"]["index"]
+        assert index["number_of_shards"] == (3 if name == "tillwatch-transactions" else 1)
         assert index["number_of_replicas"] == 2
         assert index["refresh_interval"] == "30s"
+        assert index["codec"] == "best_compression"
+
+
+def test_where_the_cluster_sees_to_it_no_settings_are_asked_for() -> None:
+    for template in templates.templates(None).values():
+        assert "settings" not in template["template"]
 
 
 UNKNOWN = [
