@@ -56,10 +56,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.recovery import recovery_table
 
         recovery_table()
-    if only == "kill":  # ten minutes
+    if only == "kill":  # half an hour
         from benchmarks.kill import kill_table
 
-        kill_table(records)
+        kill_table(records, rounds)
     if only == "detection":  # minutes of two cores: when asked for by name
         from benchmarks.detection import main as detection
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from local.worker import WORKER_STOP_SECONDS_MAX, start_worker
 _SECONDS_MAX = 600.0
 _POLL_SECONDS = 0.25
 _PUBLISHED = "processed/"
+_LATER_SECONDS = (0.3, 2.0)
+"""Between seeing the middle and the kill: else it would always fall right behind a file."""
 
 
 class Killed(msgspec.Struct, frozen=True):
@@ -88,8 +91,8 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def ours(stack: Stack, records: int) -> Killed:
-    """`tillwatch run`; its child is killed when half of the documents are there."""
+def ours(stack: Stack, records: int, random: Random) -> Killed:
+    """`tillwatch run`; its child is killed soon after half of the documents are there."""
     began = time.monotonic()
     tips = _preload(stack, records)
     search = stack.search_client()
@@ -102,6 +105,7 @@ def ours(stack: Stack, records: int) -> Killed:
     worker = start_worker(stack, {"TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "5"})
     try:
         _wait(lambda: documents() >= records // 2)
+        time.sleep(random.uniform(*_LATER_SECONDS))
         at_kill = documents()
         kill(processes(worker.pid, "child")[0])
         wait_until_drained(stack.aws, stack.provisioned, tips, check=lambda: None)
@@ -148,8 +152,8 @@ class _Daemon:
         return found[0] if found else None
 
 
-def theirs(stack: Stack, records: int, mode: Mode) -> Killed:
-    """The tutorial's processor; it is killed when half of the rows are in files."""
+def theirs(stack: Stack, records: int, mode: Mode, random: Random) -> Killed:
+    """The tutorial's processor; it is killed soon after half of the rows are in files."""
     began = time.monotonic()
     tips = _preload(stack, records)
     dynamodb = stack.aws.client("dynamodb")
@@ -157,6 +161,7 @@ def theirs(stack: Stack, records: int, mode: Mode) -> Killed:
     daemon = _Daemon(stack, mode)
     try:
         _wait(lambda: rows.look() >= records // 2)
+        time.sleep(random.uniform(*_LATER_SECONDS))
         at_kill = rows.look()
         victim = daemon.child()
         if victim is None:
@@ -184,24 +189,27 @@ def theirs(stack: Stack, records: int, mode: Mode) -> Killed:
     return Killed(name, records, at_kill, *rows.judge(records), time.monotonic() - began)
 
 
-def kill_table(records: int) -> None:
+def kill_table(records: int, rounds: int) -> None:
     """Measure all, and print table (d)."""
     found = []
+    random = Random(1)
     with (
         tempfile.TemporaryDirectory(prefix="tillwatch-bench-") as folder,
         Stack(Path(folder) / "state", heap="1g", progress=_say) as stack,
     ):
-        for mode in MODES:
-            found.append(theirs(stack, records, mode))
+        for _ in range(rounds):
+            for mode in MODES:
+                found.append(theirs(stack, records, mode, random))
+                _say(str(found[-1]))
+                stack.renew()
+            found.append(ours(stack, records, random))
             _say(str(found[-1]))
             stack.renew()
-        found.append(ours(stack, records))
-        _say(str(found[-1]))
     print(f"(d) one kill -9 of the child in the middle of {records:,} preloaded records, one shard")
     print()
     print("| | out at the kill | rows lost | rows twice | seconds in all |")
     print("|---|---|---|---|---|")
-    for one in found:
+    for one in sorted(found, key=lambda one: one.name):
         print(
             f"| {one.name} | {one.out_at_kill:,} | {one.lost:,} | {one.twice:,} "
             f"| {one.seconds:.0f} |"
