@@ -25,6 +25,7 @@ from console.live import (
 )
 from console.rates import share
 from console.windows import Window
+from consumer.precision import by_reason
 from consumer.rules import Rule, rule_over
 from events.instant import HOUR, MINUTE, SECOND, Instant, from_datetime, to_iso
 from events.money import EXPONENTS
@@ -130,11 +131,15 @@ def said(answer: Json) -> dict[str, str]:
 
 
 def verdicts(answer: Json, *, is_open: bool) -> Verdicts:
-    """How many verdicts there are of each finding."""
+    """How many verdicts there are of each finding, and how many were fraud by reason."""
     buckets = answer.get("aggregations", {}).get("findings", _NONE)["buckets"]
     counts = {b["key"]: b["doc_count"] for b in buckets}
     return Verdicts(
-        counts.get("fraud", 0), counts.get("ok", 0), counts.get("policy", 0), open=is_open
+        counts.get("fraud", 0),
+        counts.get("ok", 0),
+        counts.get("policy", 0),
+        open=is_open,
+        by_reason=by_reason(answer),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from consumer.precision import Precision
+
 
 class Newest(msgspec.Struct, frozen=True):
     """The page's now: the newest event time. `ahead` transactions claim a later one."""
@@ -116,6 +118,7 @@ class Verdicts(msgspec.Struct, frozen=True):
     ok: int
     policy: int
     open: bool
+    by_reason: tuple[Precision, ...] = ()
 
 
 class RejectionRow(msgspec.Struct, frozen=True):

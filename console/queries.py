@@ -2,6 +2,7 @@
 
 from console.live import Json
 from console.windows import NORMAL_SPAN, Window
+from consumer.precision import judged_by_reason
 from consumer.rules import RULES
 from events.instant import MINUTE, SECOND, Instant
 from events.page import EVIDENCE_MAX
@@ -119,14 +120,17 @@ def closed_pages() -> Json:
 
 
 def verdicts() -> Json:
-    """The verdicts given last, and how many there are of each finding."""
+    """The verdicts given last, and how many there are of each finding and reason."""
     return {
         "timeout": SEARCH_TIMEOUT,
         "size": VERDICTS_MAX,
         "track_total_hits": True,
         "_source": ["page_id", "verdict"],
         "sort": [{"given_at": {"order": "desc", "unmapped_type": "date"}}],
-        "aggs": {"findings": {"terms": {"field": "verdict", "size": 3}}},
+        "aggs": {
+            "findings": {"terms": {"field": "verdict", "size": 3}},
+            "reasons": judged_by_reason(),
+        },
     }
 
 

@@ -26,7 +26,8 @@ class Giver:
     """Puts what people say onto the stream, under its shop's key.
 
     `client` is boto3's Kinesis client, which tries nothing twice by itself: sinks/kinesis.py waits
-    and looks whether it stands there. `seconds_max` bounds all of that.
+    and looks whether it stands there. A `deadline`, made for each, bounds all of that;
+    `settle_seconds` as there.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class Giver:
         stream: str,
         *,
         deadline: Callable[[], Deadline] = lambda: Deadline(GIVE_SECONDS_MAX),
+        settle_seconds: float | None = None,
     ) -> None:
         self._client = client
         self._stream = stream
         self._deadline = deadline
+        self._settle_seconds = settle_seconds
 
     def give(self, said: Said) -> None:
         """Put `said`; it is durable on return.
@@ -48,13 +51,16 @@ class Giver:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from sinks.kinesis import StreamWriter
+        from sinks.kinesis import SETTLE_SECONDS, StreamWriter
         from sinks.sink import Stopped
 
         data = wire_said(said)
-        deadline = self._deadline()
+        deadline, settle_seconds = self._deadline(), self._settle_seconds
+        if settle_seconds is None:
+            settle_seconds = SETTLE_SECONDS
+        writer = StreamWriter(self._client, self._stream, deadline, settle_seconds=settle_seconds)
         try:
-            StreamWriter(self._client, self._stream, deadline).put(said.shop_id, data, deadline)
+            writer.put(said.shop_id, data, deadline)
         except (ClientError, BotoCoreError) as error:
             code = type(error).__name__
             if isinstance(error, ClientError):

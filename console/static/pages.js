@@ -15,6 +15,12 @@ export function showPages(live) {
   const judged = fraud + ok + policy;
   say(byId("verdicts-note"), judged === 0 ? "" :
     `Of ${format.plural(judged, "page", "pages")} that people judged, ${fraud} were fraud (${format.percent(fraud / judged)}), ${ok} nothing, ${policy} how things are done now.`);
+  byId("precision").hidden = judged === 0;
+  keyed(byId("precision-rows"), live.verdicts.by_reason, (row) => row.reason,
+    () => tableRow(["", "number", "number", "number", "number"]),
+    (made, row) => [format.words(row.reason), format.count(row.fraud + row.ok + row.policy), format.count(row.fraud),
+      format.percent(row.precision), `${format.percent(row.low)} to ${format.percent(row.high)}`]
+      .forEach((text, index) => say(made.children[index], text)));
   keyed(byId("pages-list"), withLinked(live.open_pages), (page) => page.page_id, create, update);
   showLinked();
   byId("pages-empty").hidden = live.open_pages.length > 0 || live.now === null;

@@ -67,6 +67,10 @@ def test_a_click_puts_a_verdict_onto_the_stream_and_the_index_confirms_it(
     again = open_page(running.address)
     first = again.locator("#pages-list > li").first
     expect(first.get_by_role("button").nth(1)).to_have_attribute("aria-pressed", "true")
+    again.get_by_text("Fraud among those judged, by reason").click()
+    expect(again.locator("#precision-rows tr").locator("th, td")).to_have_text(
+        ["Cashier", "1", "0", "0.0%", "0.0% to 73.0%"]
+    )
     expect(again.locator("#verdicts-note")).to_have_text(
         "Of 1 page that people judged, 0 were fraud (0.0%), 1 nothing, 0 how things are done now."
     )

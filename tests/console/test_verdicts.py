@@ -103,7 +103,9 @@ def test_pages_carry_what_was_said_and_the_view_counts_it(running: Console) -> N
         "p-1": None,
         "p-2": "ok",
     }
+    (cashier,) = live["verdicts"].pop("by_reason")
     assert live["verdicts"] == {"fraud": 0, "ok": 1, "policy": 0, "open": True}
+    assert (cashier["reason"], cashier["ok"], cashier["precision"]) == ("cashier", 1, 0.0)
 
 
 def test_without_a_stream_verdicts_are_refused_in_words(filled: Stack) -> None:
