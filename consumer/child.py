@@ -217,7 +217,7 @@ def main() -> None:
         assembly.end()
     except BaseException as error:  # noqa: BLE001 -- whatever it is, the process ends with it
         if isinstance(error, DaemonGone):  # the supervisor says what became of it
-            _log.warning("ending: %s; the shard goes on from its last checkpoint", error)
+            _log.warning("ending: the daemon is gone; the shard goes on from its last checkpoint")
         else:
             _log.critical("ending: the shard goes on from its last checkpoint", exc_info=True)
         halt(error, telemetry, lambda: parent.gone)

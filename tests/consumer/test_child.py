@@ -173,7 +173,7 @@ def test_a_daemon_that_is_killed_is_no_alarm_of_the_child(tmp_path: Path, holdin
         assert process.process.wait(DEADLINE_SECONDS) == 1
     said = log_lines(err)[-1]
     assert said["level"] == "WARNING"
-    assert "the daemon went away" in said["message"]
+    assert "the daemon is gone" in said["message"]
 
 
 def test_an_unexpected_error_ends_it_with_its_reason_in_the_log(
