@@ -15,7 +15,7 @@ SUMMARY_CHARACTERS_MAX = 2_000
 
 SEVERITIES = {1: "LOW", 2: "MEDIUM", 3: "HIGH", 4: "CRITICAL"}
 _STATUSES = {"open": "new", "updated": "goes on", "closed": "closed"}
-_RATIO_MIN, _RATIO_MAX = 2.0, 100.0
+_RATIO_FROM, _RATIO_TO = 2.0, 100.0
 _TENTH = 0.1
 _LINKS = {
     "live_view": "Live view",
@@ -116,7 +116,7 @@ def _unusual(page: Page) -> str:
     stretch = f" in {duration(page.window)}" if page.window else ""
     words = f"{observed}{stretch}, where {expected} is usual"
     ratio = page.observed / page.expected if page.expected > 0 else 0.0
-    if _RATIO_MIN <= ratio <= _RATIO_MAX:
+    if _RATIO_FROM <= ratio <= _RATIO_TO:
         words += f" ({ratio:,.0f} times)"
     return f"{words}; score {page.score:.2f}"
 
