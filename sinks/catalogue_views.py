@@ -6,7 +6,7 @@ UTC throughout; Athena's session is, too.
 
 import re
 
-from sinks.catalogue import DATE, HOUR, SHOP_ZONE, Column, View, columns_of
+from sinks.catalogue import DATE, HOUR, MANIFEST, SHOP_ZONE, Column, View, columns_of
 
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 _MONEY = "decimal(38,4)"
@@ -68,14 +68,17 @@ def _transactions() -> View:
     return View(
         "transactions",
         "Every transaction of the hours that are closed, one row each.",
-        f"""SELECT {", ".join(f"p.{name}" for name in _NAMES)}, p.date, p.hour
-FROM (
+        f"""WITH files AS (
   SELECT {columns}, date, hour, CAST(NULL AS varchar) AS version FROM hourly_files
   UNION ALL
   SELECT {columns}, date, {hour} AS hour, version FROM daily_files
   UNION ALL
   SELECT {columns}, {day} AS date, {hour} AS hour, version FROM monthly_files
-) AS p LEFT JOIN manifests AS m ON {same}
+), held AS (
+  SELECT date, {", ".join(column.name for column in MANIFEST)} FROM manifests
+)
+SELECT {", ".join(f"p.{name}" for name in _NAMES)}, p.date, p.hour
+FROM files AS p LEFT JOIN held AS m ON {same}
 WHERE CASE WHEN p.version IS NOT NULL THEN p.version = m.version
   ELSE m.version IS NULL
     OR length({number}) > length({through})
