@@ -147,17 +147,9 @@ class Parser:
                 said = verdict_of(record.data) or suppression_of(record.data)
                 if said is not None:
                     return noted(said)
-            fault = ParseFault(ParseReason.TOO_DEEP) if deep else found
-            return Rejection(
-                position=record.position,
-                data=record.data,
-                stage=STAGE,
-                reason=fault.reason.value,
-                field=fault.field,
-                detail=fault.detail,
-                arrived_at=record.arrived_at,
-                shop_id=None if deep else _shown_shop(record.data),
-            )
+            # No name of this frame may hold the fault beyond here: the fault holds the frame, and
+            # the two of them every caller's records, until cycles are looked for.
+            return _rejected(record, ParseFault(ParseReason.TOO_DEEP) if deep else found, deep=deep)
 
     def _transaction(  # noqa: C901 -- a call for a part of it takes longer than the part
         self, data: bytes, arrived_at: Instant | None
@@ -239,6 +231,19 @@ class Parser:
         if occurred_at < OCCURRED_MIN:
             raise ParseFault(ParseReason.OCCURRED_TOO_LONG_AGO, "occurred_at")
         return occurred_at, offset // _MINUTE if offset else 0
+
+
+def _rejected(record: Record, fault: ParseFault, *, deep: bool) -> Rejection:
+    return Rejection(
+        position=record.position,
+        data=record.data,
+        stage=STAGE,
+        reason=fault.reason.value,
+        field=fault.field,
+        detail=fault.detail,
+        arrived_at=record.arrived_at,
+        shop_id=None if deep else _shown_shop(record.data),
+    )
 
 
 def _shown_shop(data: bytes) -> str | None:
