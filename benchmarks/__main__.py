@@ -29,7 +29,9 @@ def _run(name: str) -> Measured:
 @click.option("--rounds", default=3, show_default=True, help="Runs of each variant, in turn.")
 @click.option(
     "--only",
-    type=click.Choice(["pipeline", "worker", "snapshot", "recovery", "kill", "detection", "lake"]),
+    type=click.Choice(
+        ["pipeline", "worker", "snapshot", "archive", "recovery", "kill", "detection", "lake"]
+    ),
     help="One table alone.",
 )
 @click.option("--records", default=300_000, show_default=True, help="Records for the worker.")
@@ -52,6 +54,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.lake import lake_table
 
         lake_table()
+    if only in (None, "archive"):
+        from benchmarks.archive import archive_table
+
+        archive_table()
     if only == "recovery":  # ten minutes
         from benchmarks.recovery import recovery_table
 
