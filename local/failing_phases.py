@@ -99,7 +99,7 @@ class FailingReport(msgspec.Struct, frozen=True):
 def wrong(phase: Phase, fared: Fared) -> list[str]:
     """What a worker that waits would not have done, in words."""
     alone = phase.client is not None or not phase.holds
-    told = {
+    signs = {
         "no request met the fault": fared.refused == 0,
         "its metrics did not say that it waits": not fared.shown,
         "no retry was counted": fared.retries == 0,
@@ -112,7 +112,7 @@ def wrong(phase: Phase, fared: Fared) -> list[str]:
         "the child was replaced": alone and fared.child_replaced,
         "the daemon was started again": alone and fared.daemon_starts > 0,
     }
-    return [f"{phase.name}: {what}" for what, so in told.items() if so]
+    return [f"{phase.name}: {what}" for what, so in signs.items() if so]
 
 
 def told(fared: Fared) -> str:
