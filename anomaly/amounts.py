@@ -37,6 +37,8 @@ class LogAmounts(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         prior: amounts that stand in while few were seen, such as the shop's sales for its refunds.
     """
 
+    __slots__ = ("memory", "prior", "state")
+
     def __init__(self, memory: float = 2000.0, prior: "LogAmounts | None" = None) -> None:
         self.memory = memory
         self.prior = prior

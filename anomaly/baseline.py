@@ -85,6 +85,8 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
             without one is a chain of its own.
     """
 
+    __slots__ = ("_by_hour_of_day", "_chain", "chain", "state")
+
     def __init__(self, chain: GroupState | None = None) -> None:
         self.chain = chain
         self._chain = GroupState(FORMAT) if chain is None else chain

@@ -1,5 +1,6 @@
 """Cashiers: how busy each is, what refunds are usual for each, what gathers against each."""
 
+from sys import intern
 from typing import Any
 
 from river import base
@@ -45,6 +46,8 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         cashiers_max: cashiers remembered; the least busy is forgotten first.
     """
 
+    __slots__ = ("cashiers_max", "state")
+
     def __init__(self, cashiers_max: int = CASHIERS_MAX) -> None:
         self.cashiers_max = cashiers_max
         self.state: dict[str, CashierState] = {}
@@ -59,28 +62,27 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         if refund is None:
             one.today += 1
             return
-        count(one.runs, x.get("ratios", {0: 1.0}), refund.at)
+        count(one, x.get("ratios", {0: 1.0}), refund.at)
         self.remember(one, refund, x.get("weight", 1.0))
 
     def remember(self, one: CashierState, refund: Recent, weight: float) -> None:
         """Note a refund that was counted: `weight` of it becomes usual."""
         one.usual_refunds += weight
         one.refunds_today += 1
-        one.trail.append(refund)
-        del one.trail[:-TRAIL_MAX]
+        one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against the refunds of `cashier` so far."""
         one = self.state.get(x.get("cashier", ""))
         if one is None:
             return 0.0
-        return max([test.nats for _, test in worst(one.runs).values()], default=0) / UNIT
+        return max([test.nats for _, test in worst(one).values()], default=0) / UNIT
 
     def arrive(self, name: str) -> CashierState:
         """A cashier not seen lately."""
         if len(self.state) >= self.cashiers_max:
             del self.state[min(self.state, key=self._busy)]
-        one = self.state[name] = CashierState()
+        one = self.state[intern(name)] = CashierState()  # many shops call theirs alike
         return one
 
     def next_day(self, days: int, share: float) -> None:
@@ -88,12 +90,11 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         slow, usual, lately = SLOW_KEEPS**days, USUAL_KEEPS**days, LATELY_KEEPS**days
         sales, refunds = self.lately()
         for one in self.state.values():
-            runs = one.runs
             past = self.spend(one, share, TOLERANCE)
             if past:
                 past *= self.lift(one, share, sales, refunds)
-            if runs.tests:
-                begin_hour(runs, runs.hour, past * TOLERANCE, 0.0)
+            if one.tests:
+                begin_hour(one, one.hour, past * TOLERANCE, 0.0)
             if one.today or one.refunds_today:
                 one.usual_days += 1.0
             one.usual_days *= usual
@@ -124,7 +125,7 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
 
         What is owed has `tolerance` in it.
         """
-        past = self.ratio(one, share) * (one.today - one.counted) - one.runs.owed / tolerance
+        past = self.ratio(one, share) * (one.today - one.counted) - one.owed / tolerance
         one.counted = one.today
         return max(0.0, past)
 

@@ -6,9 +6,9 @@ from math import exp, log, log1p
 from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
-from anomaly.sequential import PACES, UNIT, begin_hour, charge, count, worst
+from anomaly.sequential import PACES, UNIT, Test, begin_hour, charge, count, worst
 from anomaly.shop import RETURN_WEIGHT, Shop
-from anomaly.state import Incident, Recent, TestState
+from anomaly.state import Incident, Recent
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
 from anomaly.words import money, number, weekday_hour
@@ -20,11 +20,11 @@ NEEDED = {
     "receipt": 7.6,
     "limit": 7.6,
     "hours": 7.6,
-    "cashier": 10.0,
+    "cashier": 9.6,
     "cashier receipt": 8.2,
     "cashier limit": 8.1,
-    "amount": 8.4,
-    "card": 8.7,
+    "amount": 8.6,
+    "card": 9.0,
     "customer": 11.0,
     "again": 7.8,
 }
@@ -56,7 +56,7 @@ SAME_PRICE = 0.5
 """What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
 a refund's ratio: a product is being recalled."""
 
-TOLERANCE, CASHIER_TOLERANCE = 0.25, 0.05
+TOLERANCE, CASHIER_TOLERANCE = 0.18, 0.05
 YOUNG_TOLERANCE = 0.3
 """Parts by which more is allowed than is expected; the last in a shop's first week, then less."""
 
@@ -169,8 +169,7 @@ def _of_cashier(
     name = refund.cashier or ""
     cashiers, rate = shop.cashiers, shop.rate
     one = cashiers.state.get(name) or cashiers.arrive(name)
-    runs = one.runs
-    if hour != runs.hour:
+    if hour != one.hour:
         share, usual = rate.refund_share(), rate.rate(hour)
         owed = usual * cashiers.part(one, shop.state.sales_today)
         owed += max(usual - 2.0 * share * rate.sales_rate(hour), 0.0)  # booked in one go
@@ -181,12 +180,12 @@ def _of_cashier(
             owed *= lift / chain
         lift = max(lift, chain)
         past = 0.0 if late else cashiers.spend(one, share, tolerance) * lift
-        begin_hour(runs, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
+        begin_hour(one, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
     kinds = {kind: ratios[kind] for kind in ratios if kind < len(CASHIER_KINDS)}
-    count(runs, kinds, refund.at)
+    count(one, kinds, refund.at)
     trail = [*one.trail, refund]
     found = []
-    for kind, (place, test) in worst(runs).items():
+    for kind, (place, test) in worst(one).items():
         refunds = _since(trail, test, kind)
         if test.n >= REFUNDS_MIN[kind] and refunds:
             channel = CASHIER_KINDS[kind]
@@ -196,7 +195,7 @@ def _of_cashier(
     return found
 
 
-def _since(refunds: list[Recent], test: TestState, kind: int) -> list[Recent]:
+def _since(refunds: list[Recent], test: Test, kind: int) -> list[Recent]:
     """Those of `refunds` that the run is made of; of a mark's run those that carry it."""
     since = test.since * MINUTE
     bit = 0 if kind == 0 else MARKS[kind - 1][0]
@@ -208,7 +207,7 @@ def _run(
     entity: tuple[str, str],
     kind: int,
     place: int,
-    test: TestState,
+    test: Test,
     refunds: list[Recent],
     tolerance: float,
 ) -> Suspicion:

@@ -62,6 +62,8 @@ class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         memory: refunds that count, about.
     """
 
+    __slots__ = ("memory", "state")
+
     def __init__(self, memory: float = MEMORY) -> None:
         self.memory = memory
         self.state = MarkState()

@@ -139,7 +139,7 @@ def settle(state: ShopState, incident: Incident, nats: float) -> None:
     for name in incident.cashiers:
         one = state.cashiers.get(name)
         if one is not None:
-            cap(one.runs, nats)
+            cap(one, nats)
 
 
 def room(state: ShopState) -> Incident | None:

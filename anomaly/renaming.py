@@ -37,4 +37,4 @@ def _together(one: SeenState, other: SeenState | None) -> SeenState:
     newest, oldest = (one, other) if one.at >= other.at else (other, one)
     trail = sorted([*one.trail, *other.trail], key=lambda refund: refund.at)
     count = newest.count + faded(oldest, newest.at, HALF_LIFE)
-    return SeenState(count, newest.at, trail[-TRAIL_MAX:])
+    return SeenState(count, newest.at, tuple(trail[-TRAIL_MAX:]))

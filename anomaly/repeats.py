@@ -54,6 +54,8 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         usual: repeats per refund where nothing is known.
     """
 
+    __slots__ = ("half_life", "keys_max", "state", "usual")
+
     def __init__(self, keys_max: int, half_life: Instant = HALF_LIFE, usual: float = 0.04) -> None:
         self.keys_max = keys_max
         self.half_life = half_life
@@ -80,8 +82,7 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         at = max(refund.at, one.at)
         one.count = faded(one, at, self.half_life) + 1.0
         one.at = at
-        one.trail.append(refund)
-        del one.trail[:-TRAIL_MAX]
+        one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against one more refund of `key`; 0.0 without it or at its first."""
@@ -100,10 +101,10 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         state = self.state
         return (state.again + PRIOR_REFUNDS * self.usual) / (state.refunds + PRIOR_REFUNDS)
 
-    def trail(self, key: str) -> list[Recent]:
+    def trail(self, key: str) -> tuple[Recent, ...]:
         """The refunds of `key` that are still remembered, oldest first."""
         one = self.state.seen.get(short(key))
-        return [] if one is None else one.trail
+        return () if one is None else one.trail
 
     def forget(self, key: str) -> None:
         """Start `key` anew: what it gathered has been told."""

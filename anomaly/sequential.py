@@ -11,11 +11,12 @@ are found by one and the same test.
 
 from collections.abc import Mapping
 from math import log1p
-from typing import Any
+from struct import Struct
+from typing import Any, NamedTuple, Protocol
 
 from river import base
 
-from anomaly.state import RunsState, TestState
+from anomaly.state import RunsState
 from events.instant import MINUTE, Instant
 
 PACES = (0.7, 2.0, 6.0, 20.0)
@@ -28,6 +29,48 @@ UNIT = 1000.0
 
 STARTS_FROM = 0.5
 """A refund whose marks speak more strongly than this against a thief starts no run."""
+
+NUMBER_MAX = 2**31 - 1
+REFUNDS_MAX = 2**16 - 1
+"""What a run's numbers end at: two million nats, and refunds; years until 6053."""
+
+_PACKED = Struct("<BiHii")
+
+
+class Test(NamedTuple):
+    """One run: nats and exposure (refunds expected) in thousandths, `since` in minutes.
+
+    `key` is the kind of thief times COUNT, plus the place of the pace.
+    """
+
+    key: int
+    nats: int
+    n: int
+    exposure: int
+    since: int
+
+
+class Runs(Protocol):
+    """What a test goes on with: a state that has this, a shop's or a cashier's."""
+
+    hour: int
+    owed: float
+    tests: bytes
+
+
+def runs_in(runs: Runs) -> list[Test]:
+    """The runs that are going on."""
+    return [Test(*numbers) for numbers in _PACKED.iter_unpack(runs.tests)]
+
+
+def _packed(key: int, nats: int, n: int, exposure: int, since: int) -> bytes:
+    return _PACKED.pack(
+        key,
+        max(min(nats, NUMBER_MAX), -NUMBER_MAX),
+        min(n, REFUNDS_MAX),
+        min(exposure, NUMBER_MAX),
+        max(min(since, NUMBER_MAX), -NUMBER_MAX),
+    )
 
 
 class MarkedCusum(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -51,67 +94,87 @@ class MarkedCusum(base.AnomalyDetector):  # type: ignore[misc]  # river has no t
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats for a thief if the refund were counted now; 0.0 without `ratios`."""
         best = 0.0
+        nats_of = {test.key: test.nats / UNIT for test in runs_in(self.state)}
         for kind, ratio in x.get("ratios", {}).items():
             for place, pace in enumerate(PACES):
-                test = self.state.tests.get(kind * COUNT + place)
-                nats = test.nats / UNIT if test else -pace * self.state.owed
+                nats = nats_of.get(kind * COUNT + place, -pace * self.state.owed)
                 best = max(best, nats + log1p(pace * ratio))
         return best
 
 
-def begin_hour(runs: RunsState, hour: int, past: float, owed: float) -> None:
+def begin_hour(runs: Runs, hour: int, past: float, owed: float) -> None:
     """Take what was to be expected until `hour`, then what is to be expected in it.
 
     Runs end between hours, never within: what is booked in one go at the start of an hour has all
     the hour's expectation against it.
     """
     runs.hour, runs.owed = hour, owed
-    tests = runs.tests
-    for key, test in list(tests.items()):
-        test.nats -= int(UNIT * PACES[key % COUNT] * past)
-        test.exposure += int(UNIT * past)
-        if test.nats <= 0:
-            del tests[key]
-    charge(runs, owed)
+    if not runs.tests:
+        return
+    kept = []
+    for key, nats, n, exposure, since in _PACKED.iter_unpack(runs.tests):
+        left = nats - int(UNIT * PACES[key % COUNT] * past)
+        if left > 0:
+            left -= int(UNIT * PACES[key % COUNT] * owed)
+            expected = exposure + int(UNIT * past) + int(UNIT * owed)
+            kept.append(_packed(key, left, n, expected, since))
+    runs.tests = b"".join(kept)
 
 
-def charge(runs: RunsState, exposure: float) -> None:
+def charge(runs: Runs, exposure: float) -> None:
     """Hold refunds that were to be expected against the runs that are going on; none ends."""
-    for key, test in runs.tests.items():
-        test.nats -= int(UNIT * PACES[key % COUNT] * exposure)
-        test.exposure += int(UNIT * exposure)
+    runs.tests = b"".join(
+        [
+            _packed(
+                key,
+                nats - int(UNIT * PACES[key % COUNT] * exposure),
+                n,
+                before + int(UNIT * exposure),
+                since,
+            )
+            for key, nats, n, before, since in _PACKED.iter_unpack(runs.tests)
+        ]
+    )
 
 
-def cap(runs: RunsState, nats: float) -> None:
+def cap(runs: Runs, nats: float) -> None:
     """Leave no run more than `nats`; with none left, all end."""
-    if nats <= 0.0:
-        runs.tests.clear()
-    for test in runs.tests.values():
-        test.nats = min(test.nats, int(UNIT * nats))
+    most = int(UNIT * nats)
+    runs.tests = b"".join(
+        [
+            _packed(key, min(before, most), *rest)
+            for key, before, *rest in _PACKED.iter_unpack(runs.tests)
+            if nats > 0.0
+        ]
+    )
 
 
-def count(runs: RunsState, ratios: Mapping[int, float], at: Instant) -> None:
+def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> None:
     """Count one refund, whose marks have the likelihood `ratios` by kind of thief."""
-    tests, owed = runs.tests, runs.owed
+    owed, since = runs.owed, at // MINUTE
+    tests = {numbers[0]: numbers for numbers in _PACKED.iter_unpack(runs.tests)}
     for kind, ratio in ratios.items():
         key = kind * COUNT
         for pace in PACES:
             test = tests.get(key)
             if test is not None:
-                test.nats += int(UNIT * log1p(pace * ratio))
-                test.n += 1
+                _, nats, n, exposure, began = test
+                more = int(UNIT * log1p(pace * ratio))
+                tests[key] = key, nats + more, n + 1, exposure, began
             elif ratio >= STARTS_FROM:
                 nats = int(UNIT * (log1p(pace * ratio) - pace * owed))
-                tests[key] = TestState(nats, 1, int(UNIT * owed), at // MINUTE)
+                tests[key] = key, nats, 1, int(UNIT * owed), since
             key += 1
+    runs.tests = b"".join([_packed(*test) for test in tests.values()])
 
 
-def worst(runs: RunsState) -> dict[int, tuple[int, TestState]]:
+def worst(runs: Runs) -> dict[int, tuple[int, Test]]:
     """Of each kind the run with the most nats, with the place of its pace; none below zero."""
-    found: dict[int, tuple[int, TestState]] = {}
-    for key, test in runs.tests.items():
+    found: dict[int, tuple[int, Test]] = {}
+    for numbers in _PACKED.iter_unpack(runs.tests):
+        key, nats = numbers[0], numbers[1]
         kind = key // COUNT
         other = found.get(kind)
-        if test.nats > 0 and (other is None or test.nats > other[1].nats):
-            found[kind] = (key % COUNT, test)
+        if nats > 0 and (other is None or nats > other[1].nats):
+            found[kind] = (key % COUNT, Test(*numbers))
     return found

@@ -116,25 +116,21 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     incident: str = ""
 
 
-class TestState(msgspec.Struct, array_like=True, gc=False):
-    """One run of a sequential test: thousandths of nats and of refunds expected; minutes."""
-
-    nats: int
-    n: int
-    exposure: int
-    since: int
-
-
-class RunsState(msgspec.Struct, array_like=True):
+class RunsState(msgspec.Struct, array_like=True, gc=False):
     """The runs that are going on about one entity, and its last hour with refunds."""
 
     hour: int = 0
     owed: float = 0.0
-    tests: dict[int, TestState] = msgspec.field(default_factory=dict)
+    tests: bytes = b""
+    """Packed by sequential.py, some 15 bytes each: most shops and cashiers have several."""
 
 
-class CashierState(msgspec.Struct, array_like=True):
-    """One cashier: how busy, what share of refunds is usual, and what has gathered lately."""
+class CashierState(msgspec.Struct, array_like=True, gc=False):
+    """One cashier: how busy, what share of refunds is usual, and what has gathered lately.
+
+    `hour`, `owed` and `tests` are the cashier's runs, as in RunsState: a chain has many cashiers
+    without any, so they are no object of their own.
+    """
 
     today: int = 0
     sales: float = 0.0
@@ -147,8 +143,10 @@ class CashierState(msgspec.Struct, array_like=True):
     """The same of the days before, fading fast."""
     counted: int = 0
     """Sales of today that are already in what is to be expected."""
-    runs: RunsState = msgspec.field(default_factory=RunsState)
-    trail: list[Recent] = msgspec.field(default_factory=list)
+    hour: int = 0
+    owed: float = 0.0
+    tests: bytes = b""
+    trail: tuple[Recent, ...] = ()
 
 
 class SeenState(msgspec.Struct, array_like=True, gc=False):
@@ -156,7 +154,7 @@ class SeenState(msgspec.Struct, array_like=True, gc=False):
 
     count: float = 0.0
     at: Instant = 0
-    trail: list[Recent] = msgspec.field(default_factory=list)
+    trail: tuple[Recent, ...] = ()
 
 
 class RepeatsState(msgspec.Struct, array_like=True):

@@ -15,7 +15,7 @@ from anomaly.cashiers import Cashiers
 from anomaly.forest import FEATURES, Forest
 from anomaly.marks import RATIO_MAX, MarkShares
 from anomaly.repeats import Repeats
-from anomaly.sequential import MarkedCusum
+from anomaly.sequential import MarkedCusum, runs_in
 from anomaly.state import (
     CARDS_MAX,
     AmountState,
@@ -189,11 +189,11 @@ def test_an_amount_is_the_rarer_the_larger_it_is_and_never_falls_where_its_tail_
 def test_a_run_ends_between_hours_never_within() -> None:
     cusum = MarkedCusum()
     cusum.learn_one({"hour": 1, "owed": 4.0, "ratios": {0: 1.0}, "at": 0})
-    assert all(test.nats < 0 for test in cusum.state.tests.values())
+    assert all(test.nats < 0 for test in runs_in(cusum.state))
     cusum.learn_one({"hour": 1, "owed": 4.0, "ratios": {0: 1.0}, "at": 0})
-    assert {test.n for test in cusum.state.tests.values()} == {2}
+    assert {test.n for test in runs_in(cusum.state)} == {2}
     cusum.learn_one({"hour": 2, "owed": 0.1, "ratios": {0: 0.3}, "at": 0})
-    assert cusum.state.tests == {}
+    assert cusum.state.tests == b""
 
 
 def test_a_drip_and_a_burst_are_found_by_the_same_test() -> None:
@@ -203,7 +203,7 @@ def test_a_drip_and_a_burst_are_found_by_the_same_test() -> None:
             x = {"hour": hour + 1, "past": expected / 9, "owed": 0.01}
             for _ in range(count):
                 cusum.learn_one({**x, "ratios": {0: 1.0}, "at": hour * HOUR})
-        assert max(test.nats for test in cusum.state.tests.values()) > 8_000
+        assert max(test.nats for test in runs_in(cusum.state)) > 8_000
 
 
 def test_a_returns_desk_is_learnt_as_its_cashier_s_habit() -> None:
