@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from botocore.config import Config
@@ -19,82 +19,102 @@ pytestmark = pytest.mark.integration
 SERVICES: tuple[Service, ...] = get_args(Service)
 
 
+CALLS = {
+    "s3": "list_buckets",
+    "sqs": "list_queues",
+    "sns": "list_topics",
+    "dynamodb": "list_tables",
+}
+READ_SECONDS = 2.0
+
+
+class Clients:
+    """One client of each service, through the proxy; it tries a call once."""
+
+    def __init__(self, aws: AwsEndpoint, proxy: FaultProxy) -> None:
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=READ_SECONDS, proxies={})
+        self._made = {name: aws.client_at(name, proxy.url, config) for name in SERVICES}
+
+    def call(self, service: Service) -> int:
+        answer = getattr(self._made[service], CALLS[service])()
+        status: int = answer["ResponseMetadata"]["HTTPStatusCode"]
+        return status
+
+
+@pytest.fixture(scope="module")
+def running(aws: AwsEndpoint) -> Iterator[FaultProxy]:
+    with FaultProxy(aws.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def clients(aws: AwsEndpoint, running: FaultProxy) -> Clients:
+    return Clients(aws, running)
+
+
 @pytest.fixture
-def proxy(aws: AwsEndpoint) -> Iterator[FaultProxy]:
-    with FaultProxy(aws.url) as running:
-        yield running
-
-
-def call(aws: AwsEndpoint, proxy: FaultProxy, service: Service, seconds_max: float = 10) -> Any:
-    client = aws.client_at(
-        service,
-        proxy.url,
-        Config(retries={"total_max_attempts": 1}, read_timeout=seconds_max, proxies={}),
-    )
-    try:
-        match service:
-            case "s3":
-                return client.list_buckets()
-            case "sqs":
-                return client.list_queues()
-            case "sns":
-                return client.list_topics()
-            case _:
-                return client.list_tables()
-    finally:
-        client.close()
+def proxy(running: FaultProxy) -> Iterator[FaultProxy]:
+    yield running
+    running.lift()
 
 
 @pytest.mark.parametrize("how", ["throttle", "error", "unavailable", "close"])
 @pytest.mark.parametrize("service", SERVICES)
 def test_one_service_fails_in_a_way_that_passes_and_the_others_answer(
-    aws: AwsEndpoint, proxy: FaultProxy, service: Service, how: How
+    proxy: FaultProxy, clients: Clients, service: Service, how: How
 ) -> None:
+    before = proxy.refused()
     proxy.fail(Failing(service, how))
     with pytest.raises((ClientError, HTTPClientError)) as caught:
-        call(aws, proxy, service)
+        clients.call(service)
     assert passes(caught.value)
     if isinstance(caught.value, ClientError):
         assert caught.value.response["Error"]["Code"] not in {"", "Unknown", "400", "403", "503"}
     for other in SERVICES:
         if other != service:
-            assert call(aws, proxy, other)["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert proxy.refused() == {(service, "child"): 1}
+            assert clients.call(other) == 200
+    assert proxy.refused() - before == {(service, "child"): 1}
     proxy.lift()
-    assert call(aws, proxy, service)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert clients.call(service) == 200
 
 
-def test_one_that_hangs_is_let_go_of_when_the_fault_is_lifted(
-    aws: AwsEndpoint, proxy: FaultProxy
+def test_one_that_hangs_gives_no_answer_and_is_let_go_of_when_the_fault_is_lifted(
+    proxy: FaultProxy, clients: Clients
 ) -> None:
-    proxy.fail(Failing("sqs", "hang"))
-    with pytest.raises(HTTPClientError) as caught:
-        call(aws, proxy, "sqs", seconds_max=0.3)
-    assert "Read timeout" in str(caught.value)
+    before = proxy.refused()
     seen: list[BaseException] = []
 
     def ask() -> None:
         try:
-            call(aws, proxy, "sqs")
+            clients.call("sqs")
         except HTTPClientError as error:
             seen.append(error)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    while proxy.refused()["sqs", "child"] < 2:
-        assert asking.is_alive()
+    def hang() -> threading.Thread:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        while not (proxy.refused() - before)["sqs", "child"]:
+            assert asking.is_alive()
+        return asking
+
+    proxy.fail(Failing("sqs", "hang"))
+    hang().join()
+    assert "Read timeout" in str(seen[0]), "the client gave up first"
+    before = proxy.refused()
+    asking = hang()
     proxy.lift()
-    asking.join(10)
-    assert len(seen) == 1
-    assert passes(seen[0])
+    asking.join(READ_SECONDS)
+    assert "closed" in str(seen[1])
+    assert all(passes(error) for error in seen)
 
 
 def test_a_fault_for_the_daemon_leaves_its_children_alone(
-    aws: AwsEndpoint, proxy: FaultProxy
+    proxy: FaultProxy, clients: Clients
 ) -> None:
+    before = proxy.refused()
     proxy.fail(Failing("dynamodb", "error", "daemon"))
-    assert call(aws, proxy, "dynamodb")["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert not proxy.refused()
+    assert clients.call("dynamodb") == 200
+    assert proxy.refused() == before
 
 
 def test_what_goes_through_goes_through_whole(aws: AwsEndpoint, proxy: FaultProxy) -> None:
