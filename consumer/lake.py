@@ -107,9 +107,9 @@ class Lake:
         Files that a manifest names and nobody finds were replaced meanwhile, so all is looked at
         again; those that stay away have outlived their retention.
         """
-        from sinks.schema import COMPACTED_SCHEMA, SCHEMA
+        from sinks.schema import COMPACTED_SCHEMA, PAGE_SCHEMA, SCHEMA, VERDICT_SCHEMA
 
-        hourly, daily, monthly, manifests, staged = tables(self._application)
+        hourly, daily, monthly, manifests, staged, pages, verdicts = tables(self._application)
         for left in reversed(range(LISTINGS_MAX)):
             parts, hours = self._listed(staged.folder), self._listed(hourly.folder)
             held, rows = self._manifests(manifests.folder)
@@ -129,6 +129,8 @@ class Lake:
                 monthly, [key for key in live if key.startswith(monthly.folder)], COMPACTED_SCHEMA
             ),
             manifests.name: rows,
+            pages.name: self._dataset(pages, self._listed(pages.folder), PAGE_SCHEMA),
+            verdicts.name: self._dataset(verdicts, self._listed(verdicts.folder), VERDICT_SCHEMA),
         }
 
     def _listed(self, folder: str) -> list[str]:

@@ -3,14 +3,22 @@
 Types come from the declared Parquet schema; the names are Trino's, which Athena speaks.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from sinks.catalogue_meanings import LINE_MEANINGS, MEANINGS, REASON_MEANINGS
+from sinks.catalogue_meanings import (
+    LINE_MEANINGS,
+    MEANINGS,
+    PAGE_MEANINGS,
+    REASON_MEANINGS,
+    VERDICT_MEANINGS,
+)
 from sinks.manifest import COMPACTED, HOURLY, MANIFESTS
-from sinks.schema import LINE, REASON, SCHEMA
+from sinks.page_rows import PAGES, VERDICTS
+from sinks.schema import LINE, PAGE_SCHEMA, REASON, SCHEMA, VERDICT_SCHEMA
 
 SHOP_ZONE = "shop"
 """As a time zone: the business day is the one that the till's own clock showed."""
@@ -45,6 +53,8 @@ class View(msgspec.Struct, frozen=True):
 
 DATE = Column("date", "date", "Day on which it occurred, in UTC; the folder's name.")
 HOUR = Column("hour", "integer", "Hour in which it occurred, in UTC; the folder's name.")
+OPENED = Column("date", "date", "Day on which the page was opened, in UTC; the folder's name.")
+GIVEN = Column("date", "date", "Day on which it was given, in UTC; the folder's name.")
 MONTH = Column("month", "varchar", "Month in which it occurred, in UTC; the folder's name.")
 VERSION = Column("version", "varchar", "Which files of its day the row is from; one set counts.")
 MANIFEST = (
@@ -82,14 +92,14 @@ def athena_type(kind: Any) -> str:
     return names[str(kind)]
 
 
-def columns_of(schema: Any = SCHEMA) -> tuple[Column, ...]:
+def columns_of(schema: Any = SCHEMA, meanings: Mapping[str, str] = MEANINGS) -> tuple[Column, ...]:
     """The columns of a Parquet schema, with what they mean.
 
     Raises:
         KeyError: nothing says what one of them means.
     """
     return tuple(
-        Column(field.name, athena_type(field.type), MEANINGS[field.name]) for field in schema
+        Column(field.name, athena_type(field.type), meanings[field.name]) for field in schema
     )
 
 
@@ -141,5 +151,19 @@ def tables(application: str, schema: Any = SCHEMA) -> tuple[Table, ...]:
             "twice, and rows that are published already: ask `recent` instead.",
             f"staging/{application}/",
             columns,
+        ),
+        Table(
+            "page_states",
+            "Every state of every page that was told. It can hold a state twice: ask `pages`.",
+            PAGES,
+            columns_of(PAGE_SCHEMA, PAGE_MEANINGS),
+            (OPENED,),
+        ),
+        Table(
+            "verdict_records",
+            "What people said of pages. It can hold a verdict twice: ask `verdicts`.",
+            VERDICTS,
+            columns_of(VERDICT_SCHEMA, VERDICT_MEANINGS),
+            (GIVEN,),
         ),
     )

@@ -46,3 +46,39 @@ REASON_MEANINGS = {
     "unit": "What both are counted in.",
     "share": "How much of the score it made.",
 }
+
+_POSITION_OF = "How far the stream was read when the state was told"
+PAGE_MEANINGS = {
+    "page_id": "Id of the page: one incident.",
+    "status": "open, updated or closed.",
+    "revision": "Its states are numbered from 0.",
+    "shop_id": "The shop.",
+    "opened_at": "When it was opened, in UTC.",
+    "updated_at": "When it came to this state, in UTC.",
+    "reason": "Which pattern was not normal, such as volume or receipt.",
+    "entity_kind": "What it is about: a shop, cashier, register, card, customer or receipt.",
+    "entity_id": "Which one.",
+    "severity": "1 low, 2, 3, or 4 critical.",
+    "after_transaction_id": "The transaction that opened it.",
+    "evidence": "Ids of transactions, worst first, 25 at most.",
+    "refunds": "Refunds in it.",
+    "observed": "What was seen: refunds, or one amount in minor units where the reason is amount.",
+    "expected": "What would have been normal.",
+    "refunded_total": "Amount of its refunds.",
+    "currency": "ISO 4217 code of that amount.",
+    "score": "The highest score in it, 0 to 1.",
+    "model_version": "Which detector it is from.",
+    "summary": "The sentence that people read first.",
+    "suppressed_by": "The rule for which nobody was told; absent where people were.",
+    "shard_id": f"{_POSITION_OF}: the shard.",
+    "sequence_number": f"{_POSITION_OF}: the record in the shard.",
+    "sub_sequence_number": f"{_POSITION_OF}: the part of the record.",
+}
+
+VERDICT_MEANINGS = {
+    "page_id": "The page that it is about.",
+    "shop_id": "The page's shop.",
+    "reason": "The page's reason.",
+    "finding": "fraud, ok or policy.",
+    "given_at": "When it was given, in UTC.",
+}

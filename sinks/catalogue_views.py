@@ -6,7 +6,19 @@ UTC throughout; Athena's session is, too.
 
 import re
 
-from sinks.catalogue import DATE, HOUR, MANIFEST, SHOP_ZONE, Column, View, columns_of
+from sinks.catalogue import (
+    DATE,
+    GIVEN,
+    HOUR,
+    MANIFEST,
+    OPENED,
+    SHOP_ZONE,
+    Column,
+    View,
+    columns_of,
+)
+from sinks.catalogue_meanings import PAGE_MEANINGS, VERDICT_MEANINGS
+from sinks.schema import PAGE_SCHEMA, VERDICT_SCHEMA
 
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 _MONEY = "decimal(38,4)"
@@ -55,6 +67,8 @@ def views(zone: str = SHOP_ZONE) -> tuple[View, ...]:
         _payment_mix(),
         _line_daily("product_daily", "item", ("item_id",), ("description", "category")),
         _line_daily("category_daily", "category", ("category",), ()),
+        _pages(),
+        _verdicts(),
     )
 
 
@@ -242,4 +256,32 @@ GROUP BY t.shop_id, t.business_date, t.currency, {grouped}""",
             Column("revenue", decimals, "Amount of the lines sold."),
             Column("refunded", decimals, "Amount of the lines given back."),
         ),
+    )
+
+
+def _pages() -> View:
+    columns = columns_of(PAGE_SCHEMA, PAGE_MEANINGS)
+    names = ", ".join((*(column.name for column in columns), "date"))
+    return View(
+        "pages",
+        "Every page that was opened, one row each: its last state.",
+        f"""SELECT {names}
+FROM (
+  SELECT {names}, row_number() OVER (PARTITION BY page_id
+    ORDER BY revision DESC, length(sequence_number), sequence_number) AS place
+  FROM page_states
+) AS states
+WHERE place = 1""",
+        (*columns, OPENED),
+    )
+
+
+def _verdicts() -> View:
+    columns = columns_of(VERDICT_SCHEMA, VERDICT_MEANINGS)
+    names = ", ".join((*(column.name for column in columns), "date"))
+    return View(
+        "verdicts",
+        "What people said of pages, one row for each time.",
+        f"SELECT DISTINCT {names} FROM verdict_records",
+        (*columns, GIVEN),
     )

@@ -1,5 +1,7 @@
 """Hourly Parquet files: staged with every batch, published once their hour is closed.
 
+Pages and verdicts of a batch are files of their own at once: see sinks/page_rows.py.
+
 Arrow is imported where it is used: who only keeps account of hours needs none of it.
 """
 
@@ -17,6 +19,7 @@ from events.instant import Instant, to_datetime
 from events.rejection import Rejection
 from sinks.culprits import culprits
 from sinks.manifest import compacted_already
+from sinks.page_rows import told
 from sinks.prepared import Prepared
 from sinks.sink import StagedPart, Written
 
@@ -95,9 +98,20 @@ class ParquetSink:
     def prepare(self, batch: Batch) -> Prepared:
         """The rows of `batch` as bytes; see Builder."""
         rejections, part = _build(batch.scored)
-        if part is None:
+        files = list(told(batch))
+        if part is None and not files:
             return Prepared(Written, rejections)
-        return Prepared(partial(self._stage, batch, *part), rejections)
+        return Prepared(partial(self._write, batch, files, part), rejections)
+
+    def _write(
+        self,
+        batch: Batch,
+        files: Sequence[tuple[str, bytes]],
+        part: tuple[Rows, bytes] | None,
+    ) -> Written:
+        for key, body in files:
+            self._store.put(key, body)
+        return Written() if part is None else self._stage(batch, *part)
 
     def _stage(self, batch: Batch, rows: Rows, body: bytes) -> Written:
         name = f"{batch.first.slug}_{batch.last.slug}{self._suffix}"

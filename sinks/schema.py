@@ -80,6 +80,47 @@ MANIFEST_SCHEMA: Any = pa.schema(
     ]
 )
 
+PAGE_SCHEMA: Any = pa.schema(
+    [
+        pa.field("page_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("revision", pa.int64(), nullable=False),
+        pa.field("shop_id", pa.string(), nullable=False),
+        pa.field("opened_at", TIME, nullable=False),
+        pa.field("updated_at", TIME, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("entity_kind", pa.string(), nullable=False),
+        pa.field("entity_id", pa.string(), nullable=False),
+        pa.field("severity", pa.int32(), nullable=False),
+        pa.field("after_transaction_id", pa.string(), nullable=False),
+        pa.field("evidence", pa.list_(pa.field("element", pa.string())), nullable=False),
+        pa.field("refunds", pa.int64(), nullable=False),
+        pa.field("observed", pa.float64(), nullable=False),
+        pa.field("expected", pa.float64(), nullable=False),
+        pa.field("refunded_total", MONEY, nullable=False),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("summary", pa.string(), nullable=False),
+        ("suppressed_by", pa.string()),
+        pa.field("shard_id", pa.string(), nullable=False),
+        pa.field("sequence_number", pa.string(), nullable=False),
+        pa.field("sub_sequence_number", pa.int64(), nullable=False),
+    ]
+)
+"""Of the states of pages."""
+
+VERDICT_SCHEMA: Any = pa.schema(
+    [
+        pa.field("page_id", pa.string(), nullable=False),
+        pa.field("shop_id", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("finding", pa.string(), nullable=False),
+        pa.field("given_at", TIME, nullable=False),
+    ]
+)
+"""Of what people said of pages; who, and in what words, stays out of the lake."""
+
 REPEATING = [
     "shop_id",
     "type",

@@ -6,25 +6,31 @@ was written with.
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
+from msgspec.structs import asdict
 
 from consumer.hours import Hours
 from events.batch import Batch, Scored
-from events.instant import MINUTE
+from events.instant import HOUR, MINUTE
+from events.page import Page
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.transaction import Transaction
+from events.verdict import Verdict
 from local.samples import sample_stream
 from sinks.directory import DirectoryObjectStore
 from sinks.parquet import ParquetSink
+from tests.sinks.made import page
 
+PAGE_FIELDS = ("page_id", "status", "shop_id", "severity", "evidence", "refunds", "suppressed_by")
 SHARD = "shardId-000000000001"
 BATCH_RECORDS = 700
 START = 1_774_656_000_000_000
@@ -39,6 +45,45 @@ class MadeLake:
     lines: Any
     published: int
     staged: int
+    pages: Any
+    """A row per page: its last state."""
+    verdicts: Any
+
+
+def told(items: list[Scored], number: int) -> tuple[list[Page], list[Verdict]]:
+    """What batch `number` tells: a page is opened, the one before it grows, the next is closed."""
+    pages, verdicts = [], []
+    last = items[-1].transaction
+    for age, status in enumerate(("open", "updated", "closed")):
+        begun = number - age
+        if begun < 0:
+            continue
+        pages.append(
+            page(
+                age,
+                status,  # type: ignore[arg-type]
+                page_id=f"p-{begun:03d}",
+                shop_id=f"shop-{begun % 3:03d}",
+                opened_at=START + begun * 5 * HOUR,
+                updated_at=last.occurred_at,
+                severity=1 + begun % 4,
+                evidence=tuple(item.transaction.transaction_id for item in items[: 2 + age]),
+                refunded_total=1_001 * (begun + 1) * (age + 1),
+                suppressed_by="rule-1" if begun % 5 == 0 else None,
+            )
+        )
+        if status == "closed":
+            finding = ("fraud", "ok", "policy")[begun % 3]
+            verdicts.append(
+                Verdict(
+                    pages[-1].page_id,
+                    pages[-1].shop_id,
+                    "volume",
+                    finding,  # type: ignore[arg-type]
+                    last.occurred_at + MINUTE,
+                )
+            )
+    return pages, verdicts
 
 
 def scored(data: bytes, number: int, parser: Parser) -> Scored | None:
@@ -61,15 +106,21 @@ def make_lake(folder: Path) -> MadeLake:
         if item is not None and item.transaction.transaction_id not in seen:
             seen[item.transaction.transaction_id] = sample.data
             items.append(item)
+    every: list[Page] = []
+    given: list[Verdict] = []
     for begin in range(0, len(items), BATCH_RECORDS):
         some = items[begin : begin + BATCH_RECORDS]
+        pages, verdicts = told(some, begin // BATCH_RECORDS)
+        every += pages
+        given += verdicts
         batch = Batch(
             first=some[0].position,
             last=some[-1].position,
             records=len(some),
             scored=tuple(some),
-            pages=(),
+            pages=tuple(pages),
             rejections=(),
+            verdicts=tuple(verdicts),
         )
         staged = sink.write(batch).staged
         latest = max(one.transaction.occurred_at for one in some)
@@ -83,13 +134,29 @@ def make_lake(folder: Path) -> MadeLake:
             sink.discard(spent)
         elif begin + BATCH_RECORDS >= len(items):
             again.write(batch)
+        if begin == 3 * BATCH_RECORDS:
+            # A successor that begins where a dead worker had written and not checkpointed.
+            cut = msgspec.structs.replace(batch, first=some[1].position, scored=())
+            again.write(cut)
     assert hours.state.open, "the last hours must be staged alone"
     rows, lines = frames(seen)
     import pyarrow.parquet as pq
 
     published = sum(pq.read_metadata(path).num_rows for path in folder.glob("processed/*/*/*"))
     parts = sum(pq.read_metadata(path).num_rows for path in folder.glob("staging/*/*/*"))
-    return MadeLake(folder, rows, lines, published, parts)
+    last = {one.page_id: one for one in every}
+    told_pages = pd.DataFrame(
+        {
+            **{name: getattr(one, name) for name in PAGE_FIELDS},
+            "entity_kind": one.entity.kind,
+            "refunded_total": Decimal(one.refunded_total) / 100,
+            "opened_on": datetime.fromtimestamp(one.opened_at / 1e6, UTC).date(),
+        }
+        for one in last.values()
+    )
+    return MadeLake(
+        folder, rows, lines, published, parts, told_pages, pd.DataFrame(map(asdict, given))
+    )
 
 
 def frames(records: dict[str, bytes]) -> tuple[Any, Any]:

@@ -160,6 +160,22 @@ def beside(made: MadeLake) -> Rows:
     return [(int((both.item_id_x < both.item_id_y).sum()),)]
 
 
+def moving(made: MadeLake) -> Rows:
+    found: Rows = []
+    before: dict[str, list[float]] = {}
+    for shop, day, total in grouped(of(made, "SALE"), ["shop_id", "day"], "total", money):
+        last = before.setdefault(shop, [])
+        last.append(float(total))
+        found.append((shop, day, sum(last[-3:]) / len(last[-3:])))
+    return found
+
+
+def quartiles(made: MadeLake) -> Rows:
+    sales = sorted(zip(of(made, "SALE").total, of(made, "SALE").transaction_id, strict=True))
+    quarter, more = divmod(len(sales), 4)
+    return [(place, quarter + (place <= more), sales[0][1]) for place in (1, 2, 3, 4)]
+
+
 QUESTIONS: dict[str, tuple[str, Callable[[MadeLake], Rows]]] = {
     "every transaction, once": (
         "SELECT count(*), count(DISTINCT transaction_id) FROM transactions_now",
@@ -358,6 +374,99 @@ QUESTIONS: dict[str, tuple[str, Callable[[MadeLake], Rows]]] = {
             "AND s.type = 'SALE' ORDER BY 1"
         ),
         pairs,
+    ),
+    "pages, their last state": (
+        (
+            "SELECT page_id, status, shop_id, severity, refunds, refunded_total, entity_kind, date, "
+            "cardinality(evidence), suppressed_by IS NULL FROM pages ORDER BY page_id"
+        ),
+        lambda m: [
+            (
+                one.page_id,
+                one.status,
+                one.shop_id,
+                one.severity,
+                one.refunds,
+                one.refunded_total,
+                one.entity_kind,
+                one.opened_on,
+                len(one.evidence),
+                pd.isna(one.suppressed_by),
+            )
+            for one in m.pages.itertuples()
+        ],
+    ),
+    "transactions that are evidence of a page": (
+        (
+            "SELECT p.page_id, count(DISTINCT t.transaction_id), sum(t.total) FROM pages AS p "
+            "CROSS JOIN UNNEST(p.evidence) AS e (transaction_id) "
+            "JOIN transactions_now AS t ON t.transaction_id = e.transaction_id GROUP BY 1"
+        ),
+        lambda m: [
+            (
+                one.page_id,
+                len(one.evidence),
+                money(m.rows[m.rows.transaction_id.isin(one.evidence)].total),
+            )
+            for one in m.pages.itertuples()
+        ],
+    ),
+    "verdicts, and what share of each finding": (
+        (
+            "SELECT finding, count(*), count(*) * 1.0 / sum(count(*)) OVER () FROM verdicts "
+            "GROUP BY finding"
+        ),
+        lambda m: [
+            (finding, len(g), len(g) / len(m.verdicts))
+            for finding, g in m.verdicts.groupby("finding")
+        ],
+    ),
+    "pages beside their verdicts": (
+        (
+            "SELECT p.page_id, v.finding FROM pages AS p LEFT JOIN verdicts AS v "
+            "ON v.page_id = p.page_id"
+        ),
+        lambda m: [
+            (page, dict(zip(m.verdicts.page_id, m.verdicts.finding, strict=True)).get(page))
+            for page in m.pages.page_id
+        ],
+    ),
+    "a moving average of three days, by a window's frame": (
+        (
+            "SELECT shop_id, date, avg(CAST(total_sales AS double)) OVER (PARTITION BY shop_id "
+            "ORDER BY date ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM processed_table "
+            "WHERE total_sales > 0"
+        ),
+        moving,
+    ),
+    "quartiles, by ntile, and first_value": (
+        (
+            "SELECT place, count(*), min(first) FROM (SELECT ntile(4) OVER (ORDER BY total, "
+            "transaction_id) AS place, first_value(transaction_id) OVER (ORDER BY total, "
+            "transaction_id) AS first FROM transactions_now WHERE type = 'SALE') AS t GROUP BY place"
+        ),
+        quartiles,
+    ),
+    "date_parse, day_of_year and a difference of dates in days": (
+        (
+            "SELECT day_of_year(business_date), date_diff('day', CAST(date_parse('2026-03-01', "
+            "'%Y-%m-%d') AS date), business_date), count(*) FROM transactions_now GROUP BY 1, 2"
+        ),
+        lambda m: [
+            (day.timetuple().tm_yday, (day - date(2026, 3, 1)).days, n)
+            for day, n in m.rows.groupby("day").size().items()
+        ],
+    ),
+    "grouping sets": (
+        (
+            "SELECT shop_id, type, count(*) FROM transactions_now "
+            "GROUP BY GROUPING SETS ((shop_id), (type), ())"
+        ),
+        lambda m: [
+            *((shop, None, len(g)) for shop, g in m.rows.groupby("shop_id")),
+            *((None, kind, len(g)) for kind, g in m.rows.groupby("type")),
+            (None, None, len(m.rows)),
+        ],
     ),
     "a union, an exists, and a having": (
         (
