@@ -99,12 +99,14 @@ def differences(declared: Mapping[str, Any], found: Mapping[str, Any], path: str
     More fields than declared are right: a newer version has them.
     """
     wrong = []
-    for key, wanted in declared.items():
+    for key, wanted in sorted(declared.items(), key=lambda item: item[0] != "type"):
         if key == "properties":
             continue
         has = found.get(key)
         if str(has).lower() != str(wanted).lower() and has != wanted:
             wrong.append(_difference(path, key, wanted, has))
+            if key == "type":
+                return wrong  # what else differs follows from it
     if not path and found.get("_routing", {}).get("required"):
         wrong.append("it wants a routing value")
     properties = found.get("properties", {})

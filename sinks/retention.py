@@ -89,7 +89,7 @@ def delete(client: Any, index: str) -> bool:
     if last_day(index) is None:
         raise ValueError(f"{index} is none of our indices")
     try:
-        ask(client, "DELETE", f"/{index}", params={"expand_wildcards": "none"})
+        ask(client, "DELETE", f"/{index}")
     except Refusal as error:
         if error.status == _NOT_FOUND:
             return False
