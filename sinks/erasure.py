@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from anomaly.words import HASH_SHOWN
 from events.pseudonym import Pseudonymizer
 
 ERASED: Final = "‹erased›"
@@ -87,7 +88,7 @@ def without_person(document: Document) -> Document:
 def without_names(document: Document, subject: Subject) -> Document:
     """The document of a page, a verdict or a rule, with `ERASED` wherever it names the subject."""
     changes: Document = {
-        name: reduce(_replaced, sorted(subject.names), document[name])
+        name: reduce(_replaced, _spoken(subject), document[name])
         for name in ("summary", "note")
         if name in document
     }
@@ -140,6 +141,15 @@ def _reasons(column: Any, theirs: Any, kind: Any) -> Any:
 
 def _reason(reason: dict[str, Any]) -> dict[str, Any]:
     return {**reason, "entity_id": ERASED} if reason["entity_kind"] in _OF_A_PERSON else reason
+
+
+def _spoken(subject: Subject) -> list[str]:
+    """What summaries call them, the longest first: a hash by its beginning, as words.py does."""
+    hashes = (
+        name.partition("-") for name in subject.names if name.startswith(("card-", "customer-"))
+    )
+    short = {f"{rest[:HASH_SHOWN]}…" for _, _, rest in hashes if len(rest) > 2 * HASH_SHOWN}
+    return sorted(subject.names | short, key=lambda name: (-len(name), name))
 
 
 def _replaced(text: str, name: str) -> str:
