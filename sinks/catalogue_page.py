@@ -22,7 +22,7 @@ schema (`sinks/schema.py`) and the views (`sinks/catalogue_views.py`); a test ho
 - **Freshness**: daily views stand on `transactions_now`, which has everything up to the last checkpoint.
 - **Types** are those of Athena's SQL. `tillwatch sql` speaks its dialect with one difference known: whole numbers divided by
   each other give a fraction, where Athena cuts it off; `CAST` one of them and both say the same.
-- **Past days** are merged into few files by `tillwatch compact` ([0011](decisions/0011-compaction.md)). `transactions` and what
+- **Past days** are merged into few files by `tillwatch compact` ([0011](decisions/0013-compaction.md)). `transactions` and what
   stands on it show each row once at any moment; the tables of files below do not.
 - **Pages** are in the lake when the batch that told them is committed, and a little before.
 """
