@@ -25,6 +25,10 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     arrived_at: Instant | None = None
 
+    def __repr__(self) -> str:
+        """Without the record's bytes: what stands in them is not for an error's text."""
+        return f"Scored({self.position!r}, {self.transaction!r}, {self.score!r})"
+
 
 class Batch(msgspec.Struct, frozen=True):
     """Everything between two checkpoints of one shard, in stream order.

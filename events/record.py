@@ -17,3 +17,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     partition_key: str
     arrived_at: Instant | None = None
+
+    def __repr__(self) -> str:
+        """Without the bytes: what stands in them is not for an error's text."""
+        return f"Record({self.position!r}, {len(self.data)} bytes)"

@@ -24,3 +24,8 @@ class Rejection(msgspec.Struct, frozen=True):
     arrived_at: Instant | None = None
     shop_id: str | None = None
     model_version: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the bytes: what stands in them is not for an error's text."""
+        where = f"{self.stage}: {self.reason}, field={self.field!r}"
+        return f"Rejection({self.position!r}, {len(self.data)} bytes, {where})"

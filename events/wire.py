@@ -75,12 +75,20 @@ class WirePayment(Struct, gc=False):
     method: Text | None = None
     card_token: Token | None = None
 
+    def __repr__(self) -> str:
+        """Without the card: these values are in the clear."""
+        return "WirePayment(…)"
+
 
 class WireContact(Struct, gc=False):
     """Who the customer is. Other fields here are dropped: they are contact data."""
 
     name: Text | None = None
     email: Text | None = None
+
+    def __repr__(self) -> str:
+        """Without the person: these values are in the clear."""
+        return "WireContact(…)"
 
 
 class WireLine(Struct, gc=False):
@@ -117,6 +125,10 @@ class WireTransaction(Struct, gc=False):
     reason: Text | None = None
     approval_limit: OptionalDecimal = None
     lines: Annotated[tuple[WireLine, ...], Meta(max_length=LINES_MAX)] | None = None
+
+    def __repr__(self) -> str:
+        """Without its fields: they are as they came."""
+        return f"WireTransaction({self.type}, …)"
 
 
 REQUIRED: Final = tuple(

@@ -39,6 +39,10 @@ class Letter(msgspec.Struct, frozen=True):
     model_version: str | None = None
     sent_at: Instant | None = None
 
+    def __repr__(self) -> str:
+        """Without the bytes: what stands in them is not for an error's text."""
+        return f"Letter({self.position!r}, {self.data_bytes} bytes, {self.stage}: {self.reason})"
+
     @property
     def record_id(self) -> str:
         """The record, whatever was wrong with it: `<shard>/<position>`."""
