@@ -12,15 +12,17 @@ import msgspec
 
 from anomaly.detector import DetectorConfig
 from benchmarks.records import wire_records
+from consumer.compaction import Compaction
 from consumer.duplicates import Duplicates
 from consumer.hours import Hours
 from consumer.pipeline import Pipeline, batches
 from consumer.scorer import Scorer
-from events.instant import MINUTE
+from events.instant import DAY, MINUTE, Instant
 from events.parse import Parser
 from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
+from sinks.manifest import MANIFESTS
 from sinks.memory import MemoryObjectStore
 from sinks.parquet import ParquetSink
 
@@ -30,6 +32,8 @@ BUSY_RECORDS = 270_000
 """Three hours of 200 shops."""
 
 _BATCH_RECORDS = 8_000
+_FAR: Instant = 36_525 * DAY
+"""Long after every day of the streams."""
 _LATENESS = 15 * MINUTE
 
 
@@ -160,51 +164,58 @@ def online_retail() -> Lake | None:
     return lake_of("Online Retail", map(to_wire, read_invoices(Path(named))))
 
 
-def merged_by_day(files: dict[str, bytes]) -> int:
-    """Bytes if the files of each past day were one, written with the same options."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from sinks.final_file import ROW_GROUP_ROWS_MAX
-    from sinks.schema import FINAL_OPTIONS, SCHEMA
-
-    days: dict[str, list[Any]] = defaultdict(list)
+def compacted(files: dict[str, bytes], *, months: bool = False) -> tuple[dict[str, bytes], float]:
+    """What `tillwatch compact` leaves of `files`, manifests and plans with it, and its CPU."""
+    store = MemoryObjectStore()
     for key, body in files.items():
-        days[key.split("/")[1]].append(pq.ParquetFile(BytesIO(body)).read())
-    total = 0
-    for tables in days.values():
-        keys = [("shop_id", "ascending"), ("occurred_at", "ascending")]
-        day = pa.concat_tables(tables).sort_by(keys)
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, SCHEMA, **FINAL_OPTIONS) as writer:
-            table = pa.Table.from_arrays(day.columns, schema=SCHEMA)
-            writer.write_table(table, row_group_size=ROW_GROUP_ROWS_MAX)
-        total += sink.getvalue().size
-    return total
+        store.put(key, body)
+    now = [_FAR]
+    compaction = Compaction(store, lambda: now[0], lambda _: None, months=months)
+    began = time.process_time()
+    while (due := compaction.run()) is not None:
+        now[0] = due
+    seconds = time.process_time() - began
+    if store.keys("processed/"):
+        raise AssertionError("not everything was merged")
+    return {key: store.get(key) for key in store.keys("compacted/")}, seconds
 
 
 def lake_table() -> None:
     """Both tables: bytes of each stream, and what one shop's day reads."""
     print("Bytes of the lake beside the JSON that came")
     print()
-    print("| stream | transactions | lines | JSON MB | files | Parquet MB | share |", end="")
-    print(" merged by day, MB | share | CPU-s to publish 100k |")
+    print("| stream | transactions | lines | JSON MB | files | as | Parquet MB | share |", end="")
+    print(" of it manifests, KB | CPU-s for 100k |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     busy = lake_of("200 busy shops", wire_records(BUSY_RECORDS))
     for lake in (sample(), online_retail(), busy):
         if lake is None:
             print("| Online Retail | not measured: TILLWATCH_ONLINE_RETAIL names no file |")
             continue
-        daily = merged_by_day(lake.files)
-        print(
-            f"| {lake.name} | {lake.transactions:,} | {lake.lines:,} | {lake.json_bytes / 1e6:.1f} "
-            f"| {len(lake.files)} | {lake.parquet_bytes / 1e6:.2f} "
-            f"| 1/{lake.json_bytes / lake.parquet_bytes:.1f} "
-            f"| {daily / 1e6:.2f} | 1/{lake.json_bytes / daily:.1f} "
-            f"| {lake.publish_seconds * 100_000 / lake.transactions:.2f} |"
-        )
+        _row(lake, "hours", lake.files, lake.publish_seconds)
+        _row(lake, "days", *compacted(lake.files))
+        if lake is not busy:
+            _row(lake, "months", *compacted(lake.files, months=True))
     day = next(iter(busy.files)).split("/")[1].removeprefix("date=")
-    shares = [shop_day_share(busy.files, day, f"shop-{shop:03}") for shop in range(0, 200, 20)]
+    shops = [f"shop-{shop:03}" for shop in range(0, 200, 20)]
+    merged = {key: body for key, body in compacted(busy.files)[0].items() if "/days/" in key}
     print()
-    print(f"One shop's day of 200 shops reads {sum(shares) / len(shares):.1%} of the day's bytes")
-    print(f"on average, {max(shares):.1%} at most (ten shops).")
+    print("What one shop's day of 200 shops reads of the day's bytes (ten shops):")
+    for name, files in (("in hourly files", busy.files), ("in a merged day", merged)):
+        shares = [shop_day_share(files, day, shop) for shop in shops]
+        print(f"{name} {sum(shares) / len(shares):.1%} on average, {max(shares):.1%} at most.")
+
+
+def _row(lake: Lake, form: str, files: dict[str, bytes], seconds: float) -> None:
+    rows = {key: len(body) for key, body in files.items() if _of_rows(key)}
+    size = sum(map(len, files.values()))
+    print(
+        f"| {lake.name} | {lake.transactions:,} | {lake.lines:,} | {lake.json_bytes / 1e6:.1f} "
+        f"| {len(rows)} | {form} | {size / 1e6:.2f} | 1/{lake.json_bytes / size:.1f} "
+        f"| {(size - sum(rows.values())) / 1e3:.0f} "
+        f"| {seconds * 100_000 / lake.transactions:.1f} |"
+    )
+
+
+def _of_rows(key: str) -> bool:
+    return key.endswith(".parquet") and not key.startswith(MANIFESTS)

@@ -50,7 +50,7 @@ def rules(days: int, processed_days: int, *, tiering: bool) -> list[Rule]:
         _expiring("staging", "staging/", days),
         *(
             _expiring(name, f"{name}/", processed_days, tiering=tiering)
-            for name in ("processed", "compacted")
+            for name in ("processed", "compacted", "pages", "verdicts")
         ),
         # Every commit deletes snapshots: their versions would stay for ever. What is current is
         # not touched: that of a quiet shard is old and needed.

@@ -62,6 +62,9 @@ def retention() -> str:
     return kept
 
 
+PARQUET = ("processed", "compacted", "pages", "verdicts")
+
+
 def test_it_sets_what_the_settings_say_and_twice_is_as_once(s3: Any) -> None:
     first = run()
     assert first.exit_code == 0, first.output
@@ -69,8 +72,7 @@ def test_it_sets_what_the_settings_say_and_twice_is_as_once(s3: Any) -> None:
     assert set(found) == {rule["ID"] for rule in rules(30, 30, tiering=False)}
     days = {name: rule.get("Expiration", {}).get("Days") for name, rule in found.items()}
     assert {name for name, of in days.items() if of == 30} == {
-        f"{OURS}{name}"
-        for name in ("archive", "history", "dead-letters", "staging", "processed", "compacted")
+        f"{OURS}{name}" for name in ("archive", "history", "dead-letters", "staging", *PARQUET)
     }
     assert days[f"{OURS}snapshots"] is None
     assert found[f"{OURS}snapshots"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
@@ -101,9 +103,9 @@ def test_processed_files_may_stay_longer_and_grow_cheaper(
     monkeypatch.setenv("TILLWATCH_PROCESSED_RETENTION_DAYS", "400")
     monkeypatch.setenv("TILLWATCH_PROCESSED_INTELLIGENT_TIERING", "true")
     told = run().stdout.splitlines()
-    assert [line[: len("~ tillwatch-")] for line in told] == ["~ tillwatch-"] * 2
+    assert [line[: len("~ tillwatch-")] for line in told] == ["~ tillwatch-"] * 4
     found = standing(s3)
-    for name in ("processed", "compacted"):
+    for name in PARQUET:
         rule = found[f"{OURS}{name}"]
         assert rule["Expiration"] == {"Days": 400}
         assert rule["Transitions"] == [{"Days": 0, "StorageClass": "INTELLIGENT_TIERING"}]
