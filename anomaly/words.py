@@ -56,7 +56,7 @@ def _usual(incident: Incident) -> str:
     usual, refunds = incident.usual, incident.refunds
     if incident.reason == "amount" and refunds > 1:
         return f"one of {money(incident.observed, incident.currency)}, where {usual}"
-    of_hour = usual and incident.entity_kind in {"shop", "cashier"}
+    of_hour = usual[-1:].isdigit() and incident.entity_kind in {"shop", "cashier"}
     if of_hour and incident.last_at - incident.first_at >= 2 * HOUR:
         return f"{usual} an hour"
     if usual or not incident.window:
@@ -64,7 +64,9 @@ def _usual(incident: Incident) -> str:
     seen, span = round(incident.observed), duration(incident.window)
     if seen == refunds:
         return f"usual in {span} is {number(incident.expected)}"
-    return f"{seen} of them in {span}, where {number(incident.expected)} is usual"
+    # Of those that gave it away only the ones without receipt, for one, may be the incident's.
+    began = "it began with" if seen < refunds else "with others"
+    return f"{began} {seen} in {span}, where {number(incident.expected)} is usual"
 
 
 def _who(incident: Incident) -> list[str]:

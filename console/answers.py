@@ -226,7 +226,7 @@ def _subject(source: Json) -> Subject:
         Entity(entity.get("kind", "shop"), entity.get("id", source["shop_id"])),
         tuple(source.get("evidence", ())),
         _instant(source["first_at"]) if "first_at" in source else opened_at,
-        max(_instant(source["updated_at"]), opened_at),
+        _instant(source["last_at" if "last_at" in source else "updated_at"]),
     )
 
 

@@ -16,7 +16,7 @@ from events.record import Record
 from local.feed import Keyed
 from sinks.document import page as page_entry
 from sinks.document import transaction as transaction_entry
-from sinks.sns import SENT
+from sinks.sns import is_sent
 
 _DEPENDS_ON_THE_RUN = ("position", "arrived_at")
 """Fields of a document that say where and when a record lay on the stream, not what it is."""
@@ -72,7 +72,7 @@ def uninterrupted(environment: Mapping[str, str], records: Iterable[Keyed]) -> U
                 scores[id_] = scored.score.value
         for page in cut.batch.pages:
             pages[page.page_id] = _as_indexed(page_entry(page).document)
-            if page.status in SENT:
+            if is_sent(page):
                 sendings.add((page.page_id, page.revision))
     return Uninterrupted(taken, documents, scores, pages, sendings, rejections)
 

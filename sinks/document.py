@@ -107,6 +107,7 @@ class PageDocument(msgspec.Struct, omit_defaults=True):
     summary: str
     window_seconds: int | None = None
     first_at: datetime | None = None
+    last_at: datetime | None = None
     suppressed_by: str | None = None
 
 
@@ -226,6 +227,7 @@ def page(item: Page) -> Entry:
         summary=item.summary,
         window_seconds=item.window // SECOND or None,
         first_at=to_datetime(item.first_at) if item.first_at else None,
+        last_at=to_datetime(item.last_at) if item.last_at else None,
         suppressed_by=item.suppressed_by,
     )
     return Entry(Action(target), document, item)

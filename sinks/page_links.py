@@ -44,14 +44,14 @@ class Subject(msgspec.Struct, frozen=True):
             page.entity,
             page.evidence,
             min(first_at, page.opened_at),
-            max(page.updated_at, page.opened_at),
+            page.last_at or max(page.updated_at, page.opened_at),
         )
 
 
 def links_of(
     subject: Subject, live_view: str | None = None, dashboards: str | None = None
 ) -> dict[str, str]:
-    """The links by name: `live_view` and `dashboard`, where known, `athena` and `replay`.
+    """The links by name: `live_view` and `dashboard`, where known, `replay` and `athena`.
 
     `athena` is a query that Athena and `tillwatch sql` take, `replay` a command; `dashboards` is
     the address of OpenSearch Dashboards.
@@ -65,8 +65,8 @@ def links_of(
         links["dashboard"] = shop_link(
             dashboards, subject.shop_id, subject.entity, subject.first_at, subject.last_at
         )
-    links["athena"] = query(subject)
     links["replay"] = replay(subject)
+    links["athena"] = query(subject)
     return links
 
 
@@ -76,22 +76,23 @@ def query(subject: Subject) -> str:
     It names the days, so that Athena reads no others.
     """
     ids = ", ".join(map(_text, subject.evidence or ("",)))
-    evidence = f"transaction_id IN ({ids})"
-    column = _COLUMN.get(subject.entity.kind)
-    about = "" if column is None else f"({evidence} OR {column} = {_text(subject.entity.id)})"
     first, last = subject.first_at, subject.last_at + _MARGIN
+    columns = (
+        f"SELECT transaction_id IN ({ids}) AS evidence, transaction_id, occurred_at, total,"
+        " currency, cashier_id, register_id, card_token, customer_id, original_transaction_id,"
+        " score"
+    )
     where = [
         f"shop_id = {_text(subject.shop_id)}",
         "type = 'REFUND'",
         f"date BETWEEN {_day(first)} AND {_day(last)}",
         f"occurred_at BETWEEN {_moment(first)} AND {_moment(last)}",
     ]
-    columns = (
-        f"SELECT {evidence} AS evidence, transaction_id, occurred_at, total, currency,"
-        " cashier_id, register_id, card_token, original_transaction_id, score"
-    )
-    wanted = " AND ".join([*where, about] if about else where)
-    return f"{columns} FROM transactions_now WHERE {wanted} ORDER BY 1 DESC, total DESC"
+    refunds = f"{columns} FROM transactions_now WHERE {' AND '.join(where)}"
+    column = _COLUMN.get(subject.entity.kind)
+    about = "" if column is None else f" WHERE evidence OR {column} = {_text(subject.entity.id)}"
+    order = " ORDER BY evidence DESC, total DESC"
+    return f"SELECT * FROM ({refunds}) AS refunds{about}{order}"  # noqa: S608 -- texts are quoted
 
 
 def replay(subject: Subject) -> str:

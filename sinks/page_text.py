@@ -56,8 +56,8 @@ def subject(page: Page) -> str:
 
 
 def sms(page: Page) -> str:
-    """What fits a text message."""
-    return f"{_severity(page)} {page.shop_id}: {_printable(page.summary)}"[:SMS_CHARACTERS_MAX]
+    """What fits a text message; the summary names the shop."""
+    return f"{_severity(page)}: {_printable(page.summary)}"[:SMS_CHARACTERS_MAX]
 
 
 def text(page: Page, links: Mapping[str, str] | None = None) -> str:

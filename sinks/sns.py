@@ -14,6 +14,11 @@ SENT = frozenset({"open", "updated"})
 """A closing is in the index and in the live view; nobody is woken for it."""
 
 
+def is_sent(page: Page) -> bool:
+    """Whether people are told of `page` as it stands: it is new or grew, and no rule is over it."""
+    return page.status in SENT and page.suppressed_by is None
+
+
 class Pager:
     """Publishes every opening and update of a page once, to the topic `topic_arn`.
 
@@ -50,7 +55,7 @@ class Pager:
         True where it went out, now or before, or where nobody is told of such. Raises what AWS
         said; whether the page went out is then unknown, and trying again is right.
         """
-        if page.status not in SENT or page.suppressed_by is not None:
+        if not is_sent(page):
             return True
         sending = (page.page_id, page.revision)
         if sending not in self._published:

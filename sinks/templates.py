@@ -99,6 +99,7 @@ _PAGES = _object(
     summary={"type": "text"},
     window_seconds=_INTEGER,
     first_at=_DATE,
+    last_at=_DATE,
     suppressed_by=_KEYWORD,
 )
 

@@ -49,13 +49,23 @@ def test_what_is_usual_is_told_of_the_stretch_that_gave_it_away() -> None:
     assert sentence(slow, "s").endswith("; usual in 2 hours is 1.2")
     grown = msgspec.structs.replace(slow, refunds=40, last_at=3 * DAY, expected=0.02)
     assert sentence(grown, "s") == (
-        "40 refunds, 1,284 GBP, in 3 days at s; 14 of them in 2 hours, where next to none is usual"
+        "40 refunds, 1,284 GBP, in 3 days at s; "
+        "it began with 14 in 2 hours, where next to none is usual"
     )
 
 
 def test_an_hour_s_expectation_is_told_as_one_where_the_incident_is_longer() -> None:
     longer = msgspec.structs.replace(INCIDENT, last_at=5 * HOUR, cashiers={}, receipts_known=False)
     assert sentence(longer, "s").endswith("; usual for Tuesday 14:00 is 1.2 an hour")
+    rare = msgspec.structs.replace(longer, usual="usual for Tuesday 14:00 is next to none")
+    assert sentence(rare, "s").endswith("; usual for Tuesday 14:00 is next to none")
+
+
+def test_more_that_gave_it_away_than_belong_to_it_are_told_as_others() -> None:
+    some = msgspec.structs.replace(
+        INCIDENT, refunds=5, usual="", cashiers={}, receipts_known=False, observed=11.0
+    )
+    assert sentence(some, "s").endswith("; with others 11 in 2 hours, where 1.2 is usual")
 
 
 def test_an_amount_that_others_joined_is_told_apart() -> None:

@@ -89,6 +89,6 @@ def test_the_command_is_one_that_there_is(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_live_view_and_the_dashboard_are_linked_where_their_addresses_are_known() -> None:
     assert set(links_of(Subject.of(page()))) == {"athena", "replay"}
     links = links_of(Subject.of(page(page_id="p/1")), "https://live.example/", "https://d.example")
-    assert list(links) == ["live_view", "dashboard", "athena", "replay"]
+    assert list(links) == ["live_view", "dashboard", "replay", "athena"]
     assert links["live_view"] == "https://live.example/#page=p%2F1"
     assert links["dashboard"].startswith("https://d.example")

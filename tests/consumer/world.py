@@ -35,7 +35,7 @@ from sinks.fence import FencedOff
 from sinks.memory import MemoryFence, MemoryObjectStore, MemorySink
 from sinks.parquet import ParquetSink
 from sinks.sink import Sink
-from sinks.sns import SENT
+from sinks.sns import is_sent
 
 SHARD = "shardId-0"
 APPLICATION = "tillwatch"
@@ -126,7 +126,7 @@ class Mailbox:
     def send(self, page: Page) -> bool:
         if not self.available:
             raise ConnectionError("the topic does not answer")
-        if page.status in SENT and (page.page_id, page.revision) not in self.sent:
+        if is_sent(page) and (page.page_id, page.revision) not in self.sent:
             self.sent.append((page.page_id, page.revision))
         return True
 

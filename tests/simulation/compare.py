@@ -13,7 +13,7 @@ from consumer.duplicates import Duplicates
 from consumer.pipeline import batches
 from consumer.scorer import Scorer
 from events.page import Page
-from sinks.sns import SENT
+from sinks.sns import is_sent
 from tests.simulation.patches import Row
 from tests.simulation.services import letter
 from tests.simulation.shared import Document
@@ -69,7 +69,7 @@ def compare(schedule: "Schedule") -> list[str]:
     shared.counts["pages"] = len(want.pages)
     if schedule.exact:
         broken += _differences("page", _known(shared.pages), _known(want.pages))
-    told = {_key(page) for page in shared.pages if page.status in SENT}
+    told = {_key(page) for page in shared.pages if is_sent(page)}
     broken += [f"page {key} was not sent" for key in told - set(shared.sent)]
     broken += [f"page {key} is in no index" for key in set(shared.sent) - told]
     broken += _differences("letter", dict.fromkeys(shared.letters), dict.fromkeys(want.letters))

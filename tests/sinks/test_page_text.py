@@ -108,7 +108,7 @@ def test_subject_and_sms() -> None:
         == "CRITICAL goes on: shop-001, 15 refunds, 1,284.00 GBP (volume)"
     )
     assert page_text.sms(page()) == (
-        "CRITICAL shop-001: 14 refunds, 1,284.00 GBP, in 26 minutes at shop-001"
+        "CRITICAL: 14 refunds, 1,284.00 GBP, in 26 minutes at shop-001"
     )
     assert len(page_text.sms(page(summary="x" * 900))) == 140
     assert page_text.subject(page(severity=7)).startswith("SEVERITY 7")
