@@ -30,7 +30,17 @@ def _run(name: str) -> Measured:
 @click.option(
     "--only",
     type=click.Choice(
-        ["pipeline", "worker", "snapshot", "archive", "recovery", "kill", "detection", "lake"]
+        [
+            "pipeline",
+            "worker",
+            "snapshot",
+            "archive",
+            "recovery",
+            "kill",
+            "detection",
+            "lake",
+            "indexing",
+        ]
     ),
     help="One table alone.",
 )
@@ -58,6 +68,10 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.archive import archive_table
 
         archive_table()
+    if only in (None, "indexing"):
+        from benchmarks.indexing import indexing_table
+
+        indexing_table()
     if only == "recovery":  # ten minutes
         from benchmarks.recovery import recovery_table
 

