@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from consumer.compaction import GRACE, Compaction
 from consumer.erase_report import Place
 from events.instant import to_iso
-from sinks.erasure import PERSONAL, without_person_in
+from sinks.erasure import NAMING, PERSONAL, without_names_in, without_person_in
 from sinks.manifest import COMPACTED, HOURLY, MANIFESTS, part_key
+from sinks.page_rows import PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class LakeErasure:
         """One place after the other, as far as it came."""
         yield self._in_place("Parquet: staged", STAGING)
         yield self._in_place("Parquet: hourly", HOURLY)
+        yield self._in_place("Parquet: pages", PAGES)
         yield self._compacted()
         if self._versions is not None:
             yield self._old_versions(self._versions)
@@ -98,7 +100,7 @@ class LakeErasure:
 
     def _old_versions(self, versions: OldVersions) -> Place:
         found = erased = 0
-        for prefix in (STAGING, HOURLY, COMPACTED):
+        for prefix in (STAGING, HOURLY, COMPACTED, PAGES):
             for version in versions.under(prefix):
                 if not version.key.endswith(".parquet") or version.key.startswith(MANIFESTS):
                     continue
@@ -130,11 +132,10 @@ class LakeErasure:
             file = pq.ParquetFile(BytesIO(body))
         except pa.ArrowInvalid:
             return False
-        names = [name for name in self._subject.fields if name in file.schema_arrow.names]
+        telling = (*self._subject.fields, *NAMING)
+        names = [name for name in telling if name in file.schema_arrow.names]
         return bool(names) and any(
-            without_person_in(file.read_row_group(group, names, use_threads=False), self._subject)[
-                1
-            ]
+            _without(file.read_row_group(group, names, use_threads=False), self._subject)[1]
             for group in range(file.num_row_groups)
         )
 
@@ -148,11 +149,13 @@ class LakeErasure:
         schema = _declared(file.schema_arrow)
         kind = file.metadata.row_group(0).column(0).compression
         options = STAGED_OPTIONS if kind == "SNAPPY" else FINAL_OPTIONS
+        if "customer_id" not in schema.names:  # pages: see sinks/page_rows.py
+            options = {"compression": "zstd", "store_schema": False}
         sink = BytesIO()
         with pq.ParquetWriter(sink, schema, **options) as writer:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, use_threads=False)
-                table, _ = without_person_in(table, self._subject)
+                table, _ = _without(table, self._subject)
                 columns = table.columns
                 writer.write_table(
                     type(table).from_arrays(columns, schema=schema), row_group_size=len(table)
@@ -163,6 +166,13 @@ class LakeErasure:
         import pyarrow.parquet as pq
 
         return _Cleaned(pq.ParquetFile(BytesIO(body)), self._subject)
+
+
+def _without(table: Any, subject: Subject) -> tuple[Any, int]:
+    """A table of sales or pages without the subject, and how many rows that changed."""
+    table, sales = without_person_in(table, subject)
+    table, named = without_names_in(table, subject)
+    return table, sales + named
 
 
 def _declared(schema: Any) -> Any:

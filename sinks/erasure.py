@@ -20,6 +20,9 @@ ERASED: Final = "‹erased›"
 PERSONAL: Final = ("customer_id", "card_token", "contact_name", "contact_email", "unknown")
 """Fields of a transaction, and columns of its row, that go."""
 
+NAMING: Final = ("entity_kind", "entity_id", "summary")
+"""Columns of pages that may name a person; notes of verdicts are not in the lake."""
+
 _OF_A_PERSON: Final = frozenset({"card", "customer"})
 """Kinds of entity that are a person, in the reasons of a score and on a page."""
 
@@ -121,6 +124,30 @@ def without_person_in(table: Any, subject: Subject) -> tuple[Any, int]:
         elif field.name == "score_reasons":
             table = table.set_column(index, field, _reasons(table[field.name], theirs, field.type))
     return table, count
+
+
+def without_names_in(table: Any, subject: Subject) -> tuple[Any, int]:
+    """A table of pages with `ERASED` in place of the subject, and how many rows named them."""
+    import pyarrow as pa
+
+    if not subject.names or not set(NAMING) <= set(table.column_names):
+        return table, 0
+    before = table.select(list(NAMING)).to_pylist()
+    after = [_row_without_names(row, subject) for row in before]
+    count = sum(one != other for one, other in zip(before, after, strict=True))
+    if count:
+        for name in NAMING:
+            index = table.schema.get_field_index(name)
+            field = table.schema.field(index)
+            column = pa.array([row[name] for row in after], field.type)
+            table = table.set_column(index, field, column)
+    return table, count
+
+
+def _row_without_names(row: Document, subject: Subject) -> Document:
+    entity = {"kind": row["entity_kind"], "id": row["entity_id"]}
+    cleaned = without_names({"entity": entity, "summary": row["summary"] or ""}, subject)
+    return {**row, "entity_id": cleaned["entity"]["id"], "summary": cleaned["summary"]}
 
 
 def _reasons(column: Any, theirs: Any, kind: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
@@ -16,6 +17,7 @@ from consumer.erase_lake import LakeErasure
 from consumer.hours import Hours
 from consumer.lake import LakeError, open_lake
 from events.instant import HOUR, MINUTE
+from events.page import Entity
 from sinks.directory import DirectoryObjectStore
 from sinks.erasure import Subject
 from sinks.object_store import ConditionalStore
@@ -23,7 +25,7 @@ from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.s3_versions import OldVersions
 from tests.consumer.test_compaction import MIDNIGHT, Clock, drive, files, seen
-from tests.sinks.made import batch, scored
+from tests.sinks.made import batch, page, scored
 
 THEIRS = Subject(customer_id=frozenset({"u-1"}))
 PER_HOUR = 6
@@ -87,6 +89,7 @@ def test_hourly_and_staged_files_are_replaced_where_they_are(tmp_path: Path) -> 
     assert figures(erasure(store, Clock())) == {
         "Parquet: staged": (2, 2),
         "Parquet: hourly": (4, 4),
+        "Parquet: pages": (0, 0),
         "Parquet: compacted": (0, 0),
     }
     assert holding(store) == []
@@ -172,6 +175,27 @@ def test_hours_that_came_late_and_a_month_are_reached_too(tmp_path: Path) -> Non
 def persons(folder: Path) -> Counter[str | None]:
     lake = open_lake(str(folder), application="tillwatch", zone="shop")
     return Counter(row[0] for row in lake.ask("SELECT customer_id FROM transactions").rows())
+
+
+def test_pages_in_the_lake_name_nobody(tmp_path: Path) -> None:
+    store = DirectoryObjectStore(tmp_path)
+    theirs = page(1, entity=Entity("customer", "u-1"), summary="4 refunds; to customer u-1")
+    others = page(2, page_id="p-2", summary="4 refunds; u-11")
+    some = msgspec.structs.replace(batch(scored(1)), pages=(theirs, others))
+    ParquetSink(store).write(some)
+    before = {key: file.read().to_pylist() for key, file in opened(store)}
+    found = figures(erasure(store, Clock()))
+    assert found["Parquet: pages"] == (1, 1)
+    for key, file in opened(store):
+        rows = file.read().to_pylist()
+        for row, was in zip(rows, before[key], strict=True):
+            text = repr(row)
+            assert "u-1'" not in text
+            assert "u-1," not in text
+            changed = {name for name in row if row[name] != was[name]}
+            assert changed <= {"entity_id", "summary"}
+            assert changed == set() or "‹erased›" in text
+    assert {count for count, _ in figures(erasure(store, Clock())).values()} == {0}
 
 
 class Vanishing(DirectoryObjectStore):
