@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from consumer.compact import compact
 from consumer.compaction import GRACE, SETTLE, Compaction
 from consumer.hours import Hours
 from consumer.lake import LakeError, open_lake
 from events.instant import DAY, HOUR, MINUTE, Instant
 from sinks.directory import DirectoryObjectStore
-from sinks.manifest import manifest_key, order, unpacked
+from sinks.manifest import hourly_file, manifest_key, order, unpacked
 from sinks.memory import MemoryObjectStore
 from sinks.object_store import ConditionalStore
 from sinks.parquet import ClosedHour, ParquetSink
@@ -148,6 +150,63 @@ def test_small_months_become_one_file(tmp_path: Path) -> None:
     (only,) = files(store, "compacted/")
     assert only == "compacted/months/month=2026-01/v000002-0000.parquet"
     assert seen(tmp_path) == Counter(ids)
+
+
+def test_a_file_that_comes_back_is_not_seen_again_and_goes(tmp_path: Path) -> None:
+    """As where a worker stood still between publishing an hour and its next checkpoint."""
+    store, clock = DirectoryObjectStore(tmp_path), Clock()
+    ids = publish(store, range(3), 0)
+    back = {key: store.get(key) for key in files(store, "processed/")}
+    made = compaction(store, clock)
+    drive(made, clock)
+    for key, body in back.items():
+        store.put(key, body)
+    assert now_in(store) == seen(tmp_path) == Counter(ids)
+    drive(made, clock)
+    assert files(store, "processed/") == []
+    assert now_in(store) == Counter(ids)
+
+
+def test_rows_that_come_back_in_another_file_stay_one_row_each() -> None:
+    """As a rebuild writes them, which knows nothing of what was merged."""
+    store, clock = MemoryObjectStore(), Clock()
+    ids = publish(store, range(3), 0)
+    (key, *_) = files(store, "processed/")
+    body = store.get(key)
+    made = compaction(store, clock)
+    drive(made, clock)
+    file = hourly_file(key)
+    assert file is not None
+    store.put(key.replace(file.last, "1-0-" + file.last), body)
+    assert now_in(store) == Counter(ids)
+    drive(made, clock)
+    assert files(store, "processed/") == []
+    assert now_in(store) == Counter(ids)
+    (only,) = files(store, "compacted/")
+    assert "v000002" in only
+
+
+def test_the_command_goes_all_the_way_where_it_may_wait(tmp_path: Path) -> None:
+    ids = publish(DirectoryObjectStore(tmp_path), range(3), 0, days=2)
+    arguments = ["--lake", str(tmp_path), "--grace", "0.2", "--months", "--wait"]
+    done = CliRunner().invoke(compact, arguments, env={"TILLWATCH_BUCKET": ""})
+    assert done.exit_code == 0, done.output
+    assert "2026-01-05: readers see days/date=2026-01-05/v000001" in done.output
+    assert seen(tmp_path) == Counter(ids)
+    assert files(DirectoryObjectStore(tmp_path), "processed/") == []
+    assert len(files(DirectoryObjectStore(tmp_path), "compacted/months/")) == 1
+    again = CliRunner().invoke(compact, arguments)
+    assert (again.exit_code, again.output) == (0, "")
+
+
+def test_the_command_says_where_it_cannot() -> None:
+    for arguments, said in (
+        ([], "where is the lake"),
+        (["--lake", "/nowhere"], "there is no /nowhere"),
+    ):
+        done = CliRunner().invoke(compact, arguments, env={"TILLWATCH_BUCKET": ""})
+        assert done.exit_code == 1
+        assert said in done.output
 
 
 class Crashed(BaseException):

@@ -5,10 +5,12 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from consumer.compaction import Compaction
@@ -17,8 +19,11 @@ from local.aws import AwsEndpoint
 from sinks import glue
 from sinks.catalogue_views import views
 from sinks.manifest import end_of
+from sinks.parquet import ClosedHour
+from sinks.rows import rows
 from sinks.s3 import S3ObjectStore
 from tests.consumer.lake_made import MadeLake, make_lake
+from tests.sinks.made import NOON, SHARD, position, scored
 
 pytestmark = pytest.mark.integration
 
@@ -61,12 +66,14 @@ def program(aws: AwsEndpoint, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def athena(aws: AwsEndpoint, text: str) -> list[tuple[str, ...]]:
+def athena(
+    aws: AwsEndpoint, text: str, database: str = "tillwatch", bucket: str = BUCKET
+) -> list[tuple[str, ...]]:
     client = aws.client("athena")
     started = client.start_query_execution(
         QueryString=text,
-        QueryExecutionContext={"Database": "tillwatch"},
-        ResultConfiguration={"OutputLocation": f"s3://{BUCKET}/answers/"},
+        QueryExecutionContext={"Database": database},
+        ResultConfiguration={"OutputLocation": f"s3://{bucket}/answers/"},
     )
     of = {"QueryExecutionId": started["QueryExecutionId"]}
     deadline = time.monotonic() + _SECONDS_MAX
@@ -77,12 +84,12 @@ def athena(aws: AwsEndpoint, text: str) -> list[tuple[str, ...]]:
         assert time.monotonic() < deadline, "Athena does not answer"
         time.sleep(0.1)
     assert status["State"] == "SUCCEEDED", status
-    rows = [
+    found = [
         tuple(cell.get("VarCharValue", "") for cell in row["Data"])
         for page in client.get_paginator("get_query_results").paginate(**of)
         for row in page["ResultSet"]["Rows"]
     ]
-    return rows[1:]
+    return found[1:]
 
 
 def with_views(text: str) -> str:
@@ -219,3 +226,43 @@ def test_the_bucket_is_asked_as_a_folder_is(
     for view in views():
         text = f"SELECT * FROM {view.name}"
         assert sorted(s3.ask(text).rows(), key=repr) == sorted(folder.ask(text).rows(), key=repr)
+
+
+def test_what_the_version_before_wrote_is_read_through_the_definition_of_this_one(
+    aws: AwsEndpoint, monkeypatch: Any
+) -> None:
+    """Hours of before without a column and of now with it, and both again once they are merged."""
+    for name, value in aws.environment().items():
+        monkeypatch.setenv(name, value)
+    s3, client, bucket = aws.client("s3"), aws.client("glue"), "evolved-lake"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
+    table = rows([scored(n, approval_limit=10_000, shop_id="s") for n in range(40)]).table
+    for first, last, part in (
+        (0, 24, table.slice(0, 25).drop_columns(["approval_limit"])),
+        (25, 39, table.slice(25)),
+    ):
+        closed = ClosedHour(NOON, SHARD, position(first).slug, position(last).slug, ())
+        sink = BytesIO()
+        pq.write_table(part, sink, store_schema=False)
+        s3.put_object(Bucket=bucket, Key=closed.key, Body=sink.getvalue())
+    definitions = glue.definitions("evolved", bucket, "tillwatch", "shop")
+    glue.apply(client, "evolved", glue.changes(client, "evolved", definitions))
+    lake = open_lake(
+        f"s3://{bucket}", application="tillwatch", zone="shop", region=aws.region, endpoint=aws.url
+    )
+    text = "SELECT count(*), count(approval_limit), sum(approval_limit) FROM transactions"
+    wished = [("40", "15", "1500.0000")]
+    at = [end_of("2026-05-30")]
+    compaction = Compaction(
+        S3ObjectStore(s3, bucket, threading.Event()), lambda: at[0], lambda _: None
+    )
+    due: int | None = 0
+    while due is not None:
+        assert text_of(lake.ask(text).rows()) == wished
+        assert athena(aws, with_views(text), "evolved", bucket) == wished
+        due = compaction.run()
+        at[0] = due or at[0]
+    assert text_of(lake.ask(text).rows()) == wished
+    assert athena(aws, with_views(text), "evolved", bucket) == wished
+    kept = {key["Key"] for key in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert not any(key.startswith("processed/") for key in kept)
