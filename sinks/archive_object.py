@@ -29,6 +29,7 @@ _BEGINNING: Final = "0-0"
 """A Position before all others: what a shard stands at that nobody read yet."""
 _OUTSIDE: Final = MAGIC + FORMAT_VERSION.to_bytes(2, "big")
 _LENGTH_BYTES: Final = 4
+_PACKED_RECORDS: Final = 512
 OBJECT_BYTES_MAX: Final = 2**30
 """Of one object, unpacked; a batch is bounded far below (`batch_bytes_max`)."""
 
@@ -143,9 +144,15 @@ def encode(contents: Contents, keys: Keys) -> bytes:
         )
     )
     length = len(index).to_bytes(_LENGTH_BYTES, "big")
-    whole = b"".join((length, index, *[record.data for record in records]))
-    packed = zstandard.ZstdCompressor(level=LEVEL).compress(whole)
-    return _OUTSIDE + keys.seal(packed, _OUTSIDE)
+    size = len(length) + len(index) + sum(len(record.data) for record in records)
+    packing = zstandard.ZstdCompressor(level=LEVEL).compressobj(size=size)
+    packed = [packing.compress(length + index)]
+    # Some at a time: all in one piece would be there twice.
+    for start in range(0, len(records), _PACKED_RECORDS):
+        part = b"".join([record.data for record in records[start : start + _PACKED_RECORDS]])
+        packed.append(packing.compress(part))
+    packed.append(packing.flush())
+    return _OUTSIDE + keys.seal(b"".join(packed), _OUTSIDE)
 
 
 def decode(key: str, data: bytes, keys: Keys) -> Contents:
@@ -163,8 +170,10 @@ def decode(key: str, data: bytes, keys: Keys) -> Contents:
         )
     try:
         packed = keys.open(data[len(_OUTSIDE) :], _OUTSIDE)
-        unpacking = zstandard.ZstdDecompressor()
-        whole = unpacking.decompress(packed, max_output_size=OBJECT_BYTES_MAX)
+        size = zstandard.frame_content_size(packed)
+        if not 0 <= size <= OBJECT_BYTES_MAX:
+            raise ArchiveError(f"{key} would be {size:,} bytes, and {OBJECT_BYTES_MAX:,} is most")
+        whole = zstandard.ZstdDecompressor().decompress(packed)
         body = _LENGTH_BYTES + int.from_bytes(whole[:_LENGTH_BYTES], "big")
         index = _decoder.decode(whole[_LENGTH_BYTES:body])
     except SealError as error:

@@ -12,6 +12,7 @@ from events.batch import Batch
 from events.instant import HOUR, SECOND, Instant
 from events.position import Position
 from events.record import Record
+from sinks import archive_object
 from sinks.archive import ArchiveSink
 from sinks.archive_object import (
     MAGIC,
@@ -204,3 +205,11 @@ def test_a_batch_without_records_leaves_nothing() -> None:
     empty = msgspec.structs.replace(batch([record(1)]), raw=(), records=0)
     ArchiveSink(store, STREAM, KEYS).write(empty)
     assert store.keys("") == []
+
+
+def test_one_that_would_take_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = encode(Contents(STREAM, SHARD, None, (record(9, b"x" * 5_000),)), KEYS)
+    assert decode("some/key", body, KEYS).records[0].data == b"x" * 5_000
+    monkeypatch.setattr(archive_object, "OBJECT_BYTES_MAX", 4_999)
+    with pytest.raises(ArchiveError, match="4,999 is most"):
+        decode("some/key", body, KEYS)
