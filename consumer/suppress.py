@@ -124,12 +124,13 @@ def list_(*, shop: str | None, everything: bool) -> None:
 def rule_text(one: rules.Rule) -> str:
     """One rule on one line."""
     about = f"{one.entity.kind} {one.entity.id}" if one.entity else "any entity"
+    begin = "" if one.since == one.given_at else f"from {to_iso(one.since)} "
     parts = [
         one.rule_id,
         one.shop_id,
         about,
         one.reason or "any reason",
-        f"{to_iso(one.since)} to {to_iso(one.until)}" + (", lifted" if one.lifted else ""),
+        begin + f"until {to_iso(one.until)}" + (", lifted" if one.lifted else ""),
     ]
     if one.by:
         parts.append(f"by {one.by}")

@@ -65,12 +65,13 @@ class Demo:
             self._worker.stop(WORKER_STOP_SECONDS_MAX)
             self.relay_pages()
 
-    def start_console(self) -> None:
-        """Start the live page and print its address."""
+    def start_console(self) -> str:
+        """Start the live page; print its address, and return it."""
         part, address = start_console(self._stack)
         self._watched.append(part)
         self._parts.callback(part.stop, CONSOLE_STOP_SECONDS_MAX)
         tell(f"live page: {address}")
+        return address
 
     def tell_how_to_ask(self) -> None:
         """How history is asked, over the files that the AWS endpoint keeps its objects in."""
@@ -189,13 +190,13 @@ def demo(
                 running.feeder.start_samples(seed)
             else:
                 running.feeder.start_live(seed, speedup)
-            running.start_worker(_ONCE_SETTINGS if once else None)
             if once:
+                running.start_worker(_ONCE_SETTINGS)
                 counts = running.drain()
                 if keep:
                     running.tell_how_to_ask()
             else:
-                running.start_console()
+                running.start_worker({"TILLWATCH_LIVE_VIEW_URL": running.start_console()})
                 running.tell_how_to_ask()
                 running.watch()
     except KeyboardInterrupt:
