@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+from importlib import import_module
 
 import click
 import msgspec
@@ -56,22 +57,9 @@ def main(context: click.Context, rounds: int, only: str | None, records: int) ->
         from benchmarks.worker import worker_table
 
         worker_table(records)
-    if only in (None, "snapshot"):
-        from benchmarks.snapshot import snapshot_table
-
-        snapshot_table()
-    if only in (None, "lake"):
-        from benchmarks.lake import lake_table
-
-        lake_table()
-    if only in (None, "archive"):
-        from benchmarks.archive import archive_table
-
-        archive_table()
-    if only in (None, "indexing"):
-        from benchmarks.indexing import indexing_table
-
-        indexing_table()
+    for name in ("snapshot", "lake", "archive", "indexing"):
+        if only in (None, name):
+            getattr(import_module(f"benchmarks.{name}"), f"{name}_table")()
     if only == "recovery":  # ten minutes
         from benchmarks.recovery import recovery_table
 
