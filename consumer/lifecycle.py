@@ -13,6 +13,7 @@ from sinks import bucket_rules
 
 QUEUE_DAYS_MAX = 14
 """SQS keeps no message longer."""
+_ENCRYPTED = "SqsManagedSseEnabled"
 _RETENTION = "MessageRetentionPeriod"
 
 
@@ -50,18 +51,23 @@ def apply(*, dry_run: bool) -> None:
 
 
 def _queue(settings: Settings, *, dry_run: bool) -> int:
-    """Set how long dead letters are kept; 1 where that is a change."""
+    """Set how long dead letters are kept, and that they are encrypted; the number of changes."""
     sqs, url = aws_client(settings, "sqs"), settings.dead_letter_queue_url
     attributes = _attributes(sqs, url)
     days = min(settings.retention_days, QUEUE_DAYS_MAX)
     seconds = str(days * DAY // SECOND)
-    if attributes.get(_RETENTION) == seconds:
-        return 0
-    before = int(attributes.get(_RETENTION, 0)) * SECOND / DAY
-    click.echo(f"~ dead letters: kept {before:g} days -> {days} days")
-    if not dry_run:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={_RETENTION: seconds})
-    return 1
+    changes: dict[str, str] = {}
+    if attributes.get(_RETENTION) != seconds:
+        before = int(attributes.get(_RETENTION, 0)) * SECOND / DAY
+        click.echo(f"~ dead letters: kept {before:g} days -> {days} days")
+        changes[_RETENTION] = seconds
+    # They are records as they came: docs/privacy.md. A KMS key of the owner's is as good.
+    if not attributes.get("KmsMasterKeyId") and attributes.get(_ENCRYPTED) != "true":
+        click.echo("~ dead letters: in the clear -> encrypted at rest (SSE-SQS)")
+        changes[_ENCRYPTED] = "true"
+    if changes and not dry_run:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=changes)
+    return len(changes)
 
 
 def _warnings(settings: Settings, s3: Any) -> Iterator[str]:

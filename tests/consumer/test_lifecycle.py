@@ -62,6 +62,19 @@ def retention() -> str:
     return kept
 
 
+@pytest.mark.parametrize("kms", ["", "alias/letters"])
+def test_dead_letters_are_encrypted_at_rest(s3: Any, kms: str) -> None:
+    del s3
+    url = queue().get_queue_url(QueueName="letters")["QueueUrl"]
+    clear = {"SqsManagedSseEnabled": "false"} | ({"KmsMasterKeyId": kms} if kms else {})
+    queue().set_queue_attributes(QueueUrl=url, Attributes=clear)
+    assert ("encrypted at rest" in run("--dry-run").output) == (not kms)
+    run()
+    found = queue().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (found["SqsManagedSseEnabled"] == "true") == (not kms)
+    assert "encrypted at rest" not in run().output
+
+
 PARQUET = ("processed", "compacted", "pages", "verdicts")
 
 
