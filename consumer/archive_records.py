@@ -89,6 +89,23 @@ class ArchivedRecords:
                     return record.position
         return None
 
+    def reaches(self, position: Position, around: Instant) -> bool:
+        """Whether it has what came right before `position`, which arrived at `around` or later.
+
+        Or whether nothing did: the shard began with it.
+        """
+        names = [
+            name
+            for run in self.find(position.shard_id, _before(position), around, around)
+            for name in run.names
+            if name.first.order <= position.order
+        ]
+        if not names or names[0].after is None or names[0].first.order < position.order:
+            return bool(names)
+        ahead = names[0].after
+        found = self.find(position.shard_id, _before(ahead), around, around)
+        return any(name.first.order <= ahead.order for run in found for name in run.names)
+
     def read(self, names: Sequence[Name], after: Position | None) -> Iterator[Record]:
         """The records of `names`, which are in order, behind `after`.
 
@@ -131,6 +148,12 @@ class ArchivedRecords:
         prefix = folder(self._stream, hour) + (f"{shard_id}-" if shard_id else "")
         names = (name_of(key, self._stream) for key in self._store.keys(prefix))
         return [name for name in names if name is not None]
+
+
+def _before(position: Position) -> Position:
+    """A Position ahead of `position`, and behind every other that is."""
+    sub = position.sub_sequence_number - 1
+    return Position(position.shard_id, position.sequence_number, sub)
 
 
 def _reaches(name: Name, after: Position | None) -> bool:

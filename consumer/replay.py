@@ -146,7 +146,7 @@ def _tell(done: Replayed) -> None:
         f"{done.records:,} in the stretch, from {' and '.join(done.sources)}",
         err=True,
     )
-    for words in done.lacking:
+    for words in [*filter(None, [done.incomplete]), *done.lacking]:
         click.echo(f"{shard_id}: {words}", err=True)
     if not done.exact:
         click.echo(

@@ -47,18 +47,39 @@ class Reading:
         self._stream = stream
         self._now = now
         self._warm_up = warm_up
+        self.incomplete = ""
         self.lacking: list[str] = []
         self.used: set[str] = set()
 
     def first_from(self, time: Instant, end: Instant) -> Position | None:
-        """Where the first record lies that arrived at `time` or later; None where there is none."""
-        found = None
+        """Where the first record lies that arrived at `time` or later; None where there is none.
+
+        Where others may have come before it that neither archive nor stream has, `incomplete` says
+        so.
+        """
+        archived = streamed = None
         if self._archive is not None:
-            found = self._archive.first_from(self._shard_id, time, min(end, self._now))
-        if found is None and self._stream is not None:
+            archived = self._archive.first_from(self._shard_id, time, min(end, self._now))
+        if self._stream is not None:
             first = next(self._streamed(Since(time=time)), None)
-            found = first.position if first else None
+            streamed = first.position if first else None
+        found = min(filter(None, (archived, streamed)), key=lambda it: it.order, default=None)
+        if found is not None and not self._surely(found, archived, time):
+            self.incomplete = (
+                f"what arrived ahead of {found.slug} may be missing in the stretch: it is not to "
+                "be had any more, or was never archived"
+            )
         return found
+
+    def _surely(self, found: Position, archived: Position | None, time: Instant) -> bool:
+        """Whether nothing can have arrived between `time` and `found`."""
+        if self._stream is not None:
+            forgotten = self._stream.forgets_before(self._now)
+            if forgotten is None or forgotten <= time:
+                return True
+        if self._archive is None or found != archived:
+            return False
+        return self._archive.reaches(found, time)
 
     def read(self, after: Position | None, around: Instant, end: Instant) -> Iterator[Record]:
         """The records behind `after`, each once, in order.

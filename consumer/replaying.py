@@ -60,6 +60,8 @@ class Replayed(msgspec.Struct):
     start: str
     """What was begun from, in words."""
     exact: bool
+    incomplete: str = ""
+    """Whether the stretch may lack its beginning, in words."""
     lacking: list[str] = []
     sources: list[str] = []
     warm_up_records: int = 0
@@ -104,7 +106,7 @@ class Replaying:
             done.exact = True
             return
         start, pipeline = self._begin(first)
-        done.start = start.words
+        done.start, done.incomplete = start.words, reading.incomplete
         records = reading.read(start.position, asked.begin, asked.end)
         head: list[Record] = []
         for cut in batches(pipeline, _until(records, asked.begins, head)):

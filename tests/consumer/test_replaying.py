@@ -310,3 +310,26 @@ def test_the_store_of_a_replay_takes_nothing(shop: Shop) -> None:
     with pytest.raises(WriteRefused):
         store.delete(shop.world.store.keys("")[0])
     assert store.get(shop.world.store.keys("")[0])
+
+
+def test_an_archive_that_begins_in_the_stretch_says_that_the_beginning_may_be_missing() -> None:
+    shop = Shop()
+    run_through(shop.world)
+    for key in shop.world.store.keys("archive/")[:3]:
+        shop.world.store.delete(key)
+    replaying = shop.replaying()
+    scored = [it for cut in replaying.cuts(stretch(60, 420)) for it in cut.batch.scored]
+    assert scored[0].position.order >= (101, 0)
+    assert "ahead of 101-0 may be missing" in replaying.done.incomplete
+    whole = shop.replaying()
+    assert list(whole.cuts(stretch(200, 300)))
+    assert whole.done.incomplete == ""
+
+
+def test_the_stream_has_what_came_ahead_of_an_archive_that_was_switched_on_later() -> None:
+    shop = Shop(stream=Stream())
+    run_through(shop.world)
+    for key in shop.world.store.keys("archive/")[:3]:
+        shop.world.store.delete(key)
+    done = shop.check(stretch(60, 420))
+    assert (done.exact, done.incomplete, done.records) == (True, "", 360)
