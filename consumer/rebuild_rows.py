@@ -13,6 +13,7 @@ from consumer.hours import HoursState, OpenHour
 from events.batch import Batch, Scored
 from events.instant import Instant, floor_hour, to_datetime
 from events.position import Position
+from sinks.manifest import compacted_already, manifest_key, part_key, unpacked
 from sinks.object_store import ObjectStore
 from sinks.parquet import ParquetSink
 from sinks.rows import Rows
@@ -22,6 +23,7 @@ HOURS_HELD_MAX = 6
 """Hours whose positions are held in memory at a time."""
 
 _PLACE = ["sequence_number", "sub_sequence_number"]
+_WHEN = ["occurred_at", "shard_id"]
 _Place = tuple[str, int]
 _Group = tuple[str, int]
 """A staged part's key, and the row group in it."""
@@ -97,6 +99,7 @@ class ShardRows:
             (one.first, list(one.pieces))
             for one in hours.to_publish
             if one.shard_id == self._shard_id and one.key not in self._store.keys(one.key)
+            if not compacted_already(self._store, one)
         ]
         good = {key: self._readable(key) for key in {key for _, ps in entries for key, _ in ps}}
         lost = [first for first, pieces in entries if not all(good[key] for key, _ in pieces)]
@@ -190,6 +193,24 @@ class ShardRows:
                     f"{key} cannot be read, so nobody knows which rows are in it: bring it back "
                     f"from the bucket's versions, or delete it ({error})"
                 ) from error
+        return found | self._compacted(start.date().isoformat(), hour)
+
+    def _compacted(self, date: str, hour: Instant) -> set[_Place]:
+        """Rows of the hour that lie in the merged files of its day."""
+        held = self._store.keys(manifest_key(date))
+        if not held:
+            return set()
+        manifest = unpacked(self._store.get(held[0]))
+        found: set[_Place] = set()
+        for part in range(manifest.parts):
+            table = self._opened(part_key(manifest.version, part)).read([*_PLACE, *_WHEN])
+            times = table["occurred_at"].cast(pa.int64()).to_pylist()
+            shards = table["shard_id"].to_pylist()
+            found.update(
+                place
+                for place, time, shard in zip(_places(table), times, shards, strict=True)
+                if floor_hour(time) == hour and shard == self._shard_id
+            )
         return found
 
     def _readable(self, key: str) -> bool:

@@ -18,6 +18,7 @@ from consumer.compact import compact
 from consumer.compaction import GRACE, SETTLE, Compaction
 from consumer.hours import Hours
 from consumer.lake import LakeError, open_lake
+from consumer.rebuild_rows import ShardRows
 from events.instant import DAY, HOUR, MINUTE, Instant
 from sinks.directory import DirectoryObjectStore
 from sinks.manifest import hourly_file, manifest_key, order, unpacked
@@ -184,6 +185,16 @@ def test_rows_that_come_back_in_another_file_stay_one_row_each() -> None:
     assert now_in(store) == Counter(ids)
     (only,) = files(store, "compacted/")
     assert "v000002" in only
+
+
+def test_a_rebuild_finds_the_rows_of_merged_days() -> None:
+    store, clock = MemoryObjectStore(), Clock()
+    publish(store, range(3), 0)
+    drive(compaction(store, clock), clock)
+    found = ShardRows(store, "staging/", "shardId-000000000007", None)
+    hour = MIDNIGHT + HOUR
+    lacking = [n for n in range(40) if found.lacks(scored(n, occurred_at=hour + n * MINUTE))]
+    assert lacking == [n for n in range(40) if not PER_HOUR <= n < 2 * PER_HOUR]
 
 
 def test_the_command_goes_all_the_way_where_it_may_wait(tmp_path: Path) -> None:
