@@ -101,11 +101,12 @@ def test_sigterm_in_the_middle_ends_everything_and_leaves_nothing(tmp_path: Path
         told = []
         for line in program.stderr:
             told.append(line)
-            if "live page: http://127.0.0.1:" in line:
+            if "worker started" in line:
                 break
         else:
             pytest.fail("".join(told))
-        time.sleep(5.0)  # let it be busy: feeding, taking leases, committing
+        assert any("live page: http://127.0.0.1:" in line for line in told)
+        time.sleep(8.0)  # let it be busy: feeding, taking leases, committing
         assert len(running_in(state)) > 5
         program.send_signal(signal.SIGTERM)
         rest = program.stderr.read()
