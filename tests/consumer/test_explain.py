@@ -1,6 +1,7 @@
 """What `tillwatch explain` says: in words, masked, and where a replay gives something else."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Event
 
 import msgspec
@@ -8,14 +9,17 @@ import pytest
 
 from consumer.explain_found import Standing, Story, document_of, row_of, stories_of
 from consumer.explain_words import Again, compared, explained, lines
+from consumer.lake import open_lake
 from consumer.replaying import Replayed
 from events.batch import Scored
 from events.score import Reason, Score
+from sinks.directory import DirectoryObjectStore
 from sinks.document import page as page_entry
 from sinks.document import transaction as transaction_entry
+from sinks.parquet import ParquetSink
 from sinks.retry import Transient
 from sinks.sink import Stopped
-from tests.sinks.made import page, score, scored
+from tests.sinks.made import batch, page, score, scored
 
 CARD = "card-0123456789abcdef01234567"
 REASONS = (
@@ -166,3 +170,18 @@ def test_stories_say_how_a_page_has_to_do_with_it(found: Standing) -> None:
     elsewhere = msgspec.structs.replace(found, fields=found.fields | {"transaction_id": "t-9"})
     (story,) = stories_of(Node(), elsewhere, Event())
     assert story.how == "meanwhile"
+
+
+def test_a_row_gives_the_score_back_to_the_bit(tmp_path: Path) -> None:
+    sink = ParquetSink(DirectoryObjectStore(tmp_path), staging="staging/tillwatch/")
+    staged = sink.write(batch(scored(0), REFUND, scored(2))).staged
+    assert staged is not None
+    lake = open_lake(str(tmp_path), application="tillwatch", zone="UTC")
+    found = row_of(lake.ask, "t-000001")
+    assert found is not None
+    assert (found.score, found.position) == (SCORE, REFUND.position)
+    assert found.occurred_at == REFUND.transaction.occurred_at
+    text = "\n".join(lines(explained(found, None)))
+    assert text.startswith("t-000001: REFUND of 25.00 GBP at shop-001\n")
+    assert not any(secret in text for secret in (CARD, "name-00", "email-00", "jane"))
+    assert row_of(lake.ask, "t-none") is None
