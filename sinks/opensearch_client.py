@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from botocore.exceptions import BotoCoreError
 
 import events
 from sinks.opensearch_trouble import answered, said_by, unanswered
@@ -63,8 +64,13 @@ class Signing(msgspec.Struct, frozen=True):
     region: str
 
 
-class NoCredentials(Exception):  # noqa: N818 -- a state of this machine, not a fault of ours
+class NoCredentials(BotoCoreError):  # type: ignore[misc]  # noqa: N818 -- untyped library; a state of this machine, not a fault of ours
     """Requests are to be signed, and AWS credentials are found nowhere."""
+
+    fmt = (
+        "requests to OpenSearch are to be signed (TILLWATCH_OPENSEARCH_SIGNING), and there are no "
+        "AWS credentials: give this process a role, or AWS_ACCESS_KEY_ID and its secret"
+    )
 
 
 class Refusal(Exception):  # noqa: N818 -- the request was refused, nothing broke
@@ -139,10 +145,7 @@ def _signer(signing: Signing) -> Any:
 
     credentials = boto3.Session().get_credentials()
     if credentials is None:
-        raise NoCredentials(
-            "requests to OpenSearch are to be signed (TILLWATCH_OPENSEARCH_SIGNING), and there are "
-            "no AWS credentials: give this process a role, or AWS_ACCESS_KEY_ID and its secret"
-        )
+        raise NoCredentials
     return Urllib3AWSV4SignerAuth(credentials, signing.region, signing.service)
 
 

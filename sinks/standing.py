@@ -6,6 +6,7 @@ from typing import Any, Final
 from events.instant import Instant, to_datetime
 from events.position import Position
 from sinks.opensearch_client import TransportError  # type: ignore[attr-defined] # of the wrapper
+from sinks.opensearch_trouble import answered, unanswered
 from sinks.retry import WAIT_SECONDS_MAX, Retry, Transient
 
 _EVERY_DAY: Final = "transactions-*"
@@ -72,8 +73,7 @@ def _position(hit: Any) -> Position:
 def _trouble(error: Any) -> Exception:
     status = error.status_code
     if not isinstance(status, int):
-        return Transient(f"no answer from OpenSearch: {type(error).__name__}")
-    said = f"OpenSearch answered {status}: {error.error}"
+        return Transient(unanswered(error))
     if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
-        return Transient(said)
-    return StandingError(said)
+        return Transient(answered(error))
+    return StandingError(answered(error))

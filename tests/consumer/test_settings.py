@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.opensearch_settings import OpenSearchSettings
 from consumer.settings import Settings, SettingsError, load
 from sinks.archive_seal import Keys
 
@@ -255,3 +256,31 @@ def test_an_archive_key_that_is_none_is_refused_without_being_shown(
     assert name in told
     assert why in told
     assert key not in told
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"TILLWATCH_OPENSEARCH_USER": "u"}, "and not both"),
+        ({"TILLWATCH_OPENSEARCH_URL": "http://search.example"}, "AWS is asked over https"),
+        ({"TILLWATCH_OPENSEARCH_SIGNING": "s3"}, "TILLWATCH_OPENSEARCH_SIGNING: "),
+        ({"TILLWATCH_OPENSEARCH_CA_BUNDLE": "/no/such/file"}, "TILLWATCH_OPENSEARCH_CA_BUNDLE: "),
+    ],
+)
+def test_who_asks_opensearch_is_said_in_one_way(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, str], words: str
+) -> None:
+    set_all(monkeypatch, TILLWATCH_OPENSEARCH_SIGNING="es")
+    assert load().opensearch_signing == "es"
+    set_all(monkeypatch, **{"TILLWATCH_OPENSEARCH_SIGNING": "es"} | more)
+    assert words in refusal()
+
+
+def test_a_command_of_opensearch_needs_no_other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILLWATCH_OPENSEARCH_URL", "https://search.example")
+    config(monkeypatch, 'stream = "tills"\nretention_days = 7\n')
+    settings = load(OpenSearchSettings)
+    assert (settings.opensearch_url, settings.retention_days) == ("https://search.example", 7)
+    monkeypatch.delenv("TILLWATCH_OPENSEARCH_URL")
+    with pytest.raises(SettingsError, match="TILLWATCH_OPENSEARCH_URL: Field required"):
+        load(OpenSearchSettings)
