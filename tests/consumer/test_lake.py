@@ -608,3 +608,21 @@ def test_staged_parts_that_go_while_a_question_runs_are_no_error(made: MadeLake)
     finally:
         part.write_bytes(body)
     assert count == len(made.rows)
+
+
+def test_a_question_about_one_day_opens_no_other_day_s_files(made: MadeLake) -> None:
+    """The others are spoilt meanwhile; who opened one of them would fail."""
+    text = "SELECT count(*), sum(total) FROM transactions WHERE date = date '2026-03-30'"
+    wanted = list(lake_in(made.folder).ask(text).rows())
+    others = [p for p in made.folder.glob("processed/*/*/*") if "date=2026-03-30" not in str(p)]
+    kept = {path: path.read_bytes() for path in others}
+    assert len(kept) > 50
+    try:
+        for path in kept:
+            path.write_bytes(b"PAR1 spoilt")
+        assert list(lake_in(made.folder).ask(text).rows()) == wanted
+        with pytest.raises(LakeError):
+            lake_in(made.folder).ask("SELECT sum(total) FROM transactions")
+    finally:
+        for path, body in kept.items():
+            path.write_bytes(body)
