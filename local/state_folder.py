@@ -5,6 +5,8 @@ import os
 import secrets
 import shutil
 import time
+from base64 import b64encode
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Self
 
@@ -90,6 +92,11 @@ class StateFolder:
             with os.fdopen(handle, "w") as file:
                 file.write(secrets.token_hex(_KEY_BYTES))
         return path.read_text()
+
+    def archive_key(self) -> str:
+        """The key that this folder's raw archive is sealed with, worked out from the other one."""
+        hashed = blake2b(self.pseudonym_key().encode(), digest_size=32, person=b"archive")
+        return b64encode(hashed.digest()).decode()
 
 
 def _remove_tree(folder: Path) -> None:

@@ -17,9 +17,11 @@ _CONSOLE_START_SECONDS_MAX = 60.0
 def start_worker(stack: Stack, settings: Mapping[str, str] | None = None) -> Part:
     """Start `tillwatch run` for the stack; `settings` are variables over the stack's own.
 
-    Its log, JSON lines, is worker.log in the state folder; a second worker appends to it.
+    It has a raw archive, under a key of the state folder's. Its log, JSON lines, is worker.log in
+    that folder; a second worker appends to it.
     """
-    environment = stack.environment() | dict(settings or {})
+    archive = {"TILLWATCH_ARCHIVE_KEY": stack.folder.archive_key()}
+    environment = stack.environment() | archive | dict(settings or {})
     return Part("the worker", [_program(), "run"], environment, stack.folder.path / "worker.log")
 
 

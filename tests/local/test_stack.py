@@ -5,12 +5,14 @@ import stat
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from local.stack import Stack
 from local.state_folder import StateFolder, StateFolderError
+from sinks.archive_seal import KEY_BYTES
 from tests.local.listening import listening
 
 _KILLED = """
@@ -137,3 +139,14 @@ def test_renewed_stack_has_its_templates_and_no_index(stack: Stack) -> None:
         stack.renew()
     finally:
         client.close()
+
+
+def test_the_archive_key_is_one_and_stays_with_the_folder(tmp_path: Path) -> None:
+    with StateFolder(tmp_path / "state") as folder:
+        key = folder.archive_key()
+        assert len(b64decode(key)) == KEY_BYTES
+        assert key not in folder.pseudonym_key()
+    with StateFolder(tmp_path / "state") as again:
+        assert again.archive_key() == key
+    with StateFolder(tmp_path / "another") as another:
+        assert another.archive_key() != key
