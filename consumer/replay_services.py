@@ -119,9 +119,10 @@ class ReplayServices:
 
     def replaying(self, shard_id: str, warm_up: Instant) -> Replaying:
         """The replay of one shard."""
-        reading = Reading(
-            shard_id, self.of(shard_id).own, self.archive, self.stream, now(), warm_up
-        )
+        own = self.of(shard_id).own
+        # Kinesis forgets a shard some time after it has ended; the archive does not.
+        stream = self.stream if shard_id in (self._listed or {}) else None
+        reading = Reading(shard_id, own, self.archive, stream, now(), warm_up)
         groups = self._settings.key_groups
         snapshots = Snapshots(
             self._snapshot_store,

@@ -11,6 +11,7 @@ from moto import mock_aws
 
 from consumer.replay import replay
 from consumer.replay_services import ReplayServices, WriteRefused, reading_client
+from consumer.replaying import Stretch
 from consumer.settings import load
 
 BUCKET = "lake"
@@ -104,3 +105,10 @@ def test_a_stretch_of_nothing_gives_empty_files(aws: None, tmp_path: Any) -> Non
         *("documents.jsonl", "pages.jsonl", "rejections.jsonl", "replay.json", "scores.jsonl")
     ]
     assert (tmp_path / "new" / "scores.jsonl").read_bytes() == b""
+
+
+def test_a_shard_that_kinesis_has_forgotten_is_not_asked_of_it(aws: None) -> None:
+    services = ReplayServices(load(), threading.Event(), archive=False, stream=True)
+    replaying = services.replaying("shardId-of-long-ago", 0)
+    assert list(replaying.cuts(Stretch(0, 1))) == []
+    assert replaying.done.records == 0
