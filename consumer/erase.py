@@ -22,6 +22,7 @@ from sinks.compacted_file import UnknownColumns
 from sinks.dead_letters import MESSAGES_READ_MAX, DeadLetters
 from sinks.deadline import Deadline
 from sinks.erasure import Subject, subject_of
+from sinks.opensearch_client import NoCredentials
 from sinks.s3 import S3ObjectStore
 from sinks.s3_versions import OldVersions
 from sinks.sink import Stopped
@@ -88,7 +89,7 @@ def erase(
         raise click.ClickException(f"gave up after {seconds_max:g} s, erase again: {error}") from (
             error
         )
-    except (IndexRefused, UnknownColumns, ClientError, BotoCoreError) as error:
+    except (IndexRefused, NoCredentials, UnknownColumns, ClientError, BotoCoreError) as error:
         raise click.ClickException(f"{error}; what was done stays done, erase again") from error
     if not json_lines:
         click.echo(_gone_by_itself(settings), err=True)

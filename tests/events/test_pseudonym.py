@@ -2,7 +2,9 @@ import re
 
 import pytest
 
+from events.parse import Parser
 from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
+from tests.events.example import record, wire
 
 KEY = b"0123456789abcdef"
 
@@ -61,3 +63,23 @@ def test_nothing_shows_the_key() -> None:
 
 def test_half_a_character_has_a_name_too() -> None:
     assert Pseudonymizer(KEY).contact_name("\ud800").startswith("name-")
+
+
+def test_a_refunds_card_is_known_under_the_key_before_too() -> None:
+    old, new = b"the key before this", b"the key that is new"
+    parse = Parser(Pseudonymizer(new, before=old)).parse
+    refund, sale = parse(record(wire())), parse(record(wire(type="SALE")))
+    assert refund.card_token == sale.card_token == Pseudonymizer(new).card_token("k-93ab")
+    assert refund.card_before == Pseudonymizer(old).card_token("k-93ab")
+    assert sale.card_before is None  # only refunds are remembered by their card
+    assert Parser(Pseudonymizer(new)).parse(record(wire())).card_before is None
+    assert parse(record(wire(payment={"method": "CASH"}))).card_before is None
+
+
+def test_ids_are_kept_unless_they_are_personal() -> None:
+    names = Pseudonymizer(KEY)
+    for plain in ("u-5521", "17850", "00012345678", "550e8400-e29b-41d4-a716-446655440000"):
+        assert names.customer_id(plain) == names.cashier_id(plain) == plain
+    for personal in ("jane@example.org", "+44 7700 900123", "4111111111111111"):
+        assert re.fullmatch(r"customer-[0-9a-f]{24}", names.customer_id(personal))
+        assert re.fullmatch(r"cashier-[0-9a-f]{24}", names.cashier_id(personal))

@@ -78,6 +78,7 @@ def test_what_is_personal_is_taken_out(text: str, clean: str) -> None:
         "0 12345 67890 5",  # as it is printed
         "00614141123452",  # one of fourteen
         "96385074",  # one of eight
+        "00012345678",  # a number padded with zeros
         "978-0-306-40615-7",  # a book
         "4111111111111112",  # no card's check digit
         "01.02.2026 12:30",
