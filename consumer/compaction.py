@@ -166,7 +166,11 @@ class Compaction:
         fresh = found.fresh(date)
         if due is not None or not fresh or self._now() < end_of(date) + self._settle:
             return due
-        return self._attempt(unit, [(date, fresh, found.manifests.get(date))])
+        held, plan = found.manifests.get(date), found.plans.get(unit)
+        if held is None and plan is not None and plan.state == "idle":
+            self._told(f"{unit} was merged and its manifest is gone: bring it back")
+            return None
+        return self._attempt(unit, [(date, fresh, held)])
 
     def _month(self, month: str, found: Found) -> Instant | None:
         unit = f"months/month={month}"
@@ -270,7 +274,8 @@ class Compaction:
             whole = all(part_key(manifest.version, n) in there for n in range(manifest.parts))
             if not whole:
                 self._told(f"{manifest.version}: files are gone; the next run begins anew")
-                break
+                self._put_plan(unit, Plan(plan.number, "writing"), tag)
+                return self._now()
             self._publish(planned)
         self._put_plan(unit, Plan(plan.number), tag)
         return self._now() + self._grace
@@ -301,10 +306,13 @@ class Compaction:
                 if key.removeprefix(COMPACTED).rpartition("-")[0] not in live | {waits}
             ]
             name = unit.rpartition("=")[2]
-            since = (
-                h.manifest.since for date, h in found.manifests.items() if date[: len(name)] == name
-            )
-            yield self._delete(dead, max(since, default=0), f"files of {unit}")
+            since = [
+                held.manifest.since
+                for date, held in found.manifests.items()
+                if date.startswith(name)
+            ]
+            if since:  # without any manifest nobody knows what is needed
+                yield self._delete(dead, max(since), f"files of {unit}")
 
     def _delete(self, keys: Sequence[str], since: Instant, what: str) -> Instant | None:
         if not keys:

@@ -187,6 +187,36 @@ def test_rows_that_come_back_in_another_file_stay_one_row_each() -> None:
     assert "v000002" in only
 
 
+def test_a_manifest_that_is_gone_costs_no_rows() -> None:
+    store, clock = MemoryObjectStore(), Clock()
+    ids = publish(store, range(3), 0)
+    made = compaction(store, clock)
+    drive(made, clock)
+    manifest = store.get(manifest_key(DATE))
+    store.delete(manifest_key(DATE))
+    ids += publish(store, range(1, 2), 900)
+    said: list[str] = []
+    assert Compaction(store, clock, said.append).run() is None
+    assert said == [f"days/date={DATE} was merged and its manifest is gone: bring it back"]
+    store.put(manifest_key(DATE), manifest)
+    assert now_in(store) == Counter(ids)
+    drive(made, clock)
+    assert now_in(store) == Counter(ids)
+
+
+def test_merged_files_that_go_before_anybody_saw_them_are_made_again() -> None:
+    store, clock = MemoryObjectStore(), Clock()
+    ids = publish(store, range(3), 0)
+    made = compaction(store, clock)
+    made.run()
+    for key in files(store, "compacted/"):
+        store.delete(key)
+    drive(made, clock)
+    assert now_in(store) == Counter(ids)
+    (only,) = files(store, "compacted/")
+    assert "v000002" in only
+
+
 def test_a_rebuild_finds_the_rows_of_merged_days() -> None:
     store, clock = MemoryObjectStore(), Clock()
     publish(store, range(3), 0)
