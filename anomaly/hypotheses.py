@@ -18,14 +18,14 @@ from events.transaction import Transaction
 NEEDED = {
     "volume": 10.0,
     "receipt": 7.6,
-    "limit": 7.6,
+    "limit": 8.0,
     "hours": 7.6,
     "cashier": 9.6,
     "cashier receipt": 8.2,
-    "cashier limit": 8.1,
+    "cashier limit": 7.6,
     "amount": 8.6,
     "card": 9.0,
-    "customer": 11.0,
+    "customer": 9.6,
     "again": 7.8,
 }
 """Nats at which each channel pages, for a budget of threshold.BUDGET.
@@ -181,8 +181,13 @@ def _of_cashier(
         lift = max(lift, chain)
         past = 0.0 if late else cashiers.spend(one, share, tolerance) * lift
         begin_hour(one, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
-    kinds = {kind: ratios[kind] for kind in ratios if kind < len(CASHIER_KINDS)}
-    count(one, kinds, refund.at)
+    without = shop.group.without
+    asked = {
+        kind: ratios[kind]
+        for kind, channel in enumerate(CASHIER_KINDS)
+        if kind in ratios and (not kind or channel not in without)
+    }
+    count(one, asked, refund.at)
     trail = [*one.trail, refund]
     found = []
     for kind, (place, test) in worst(one).items():

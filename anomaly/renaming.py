@@ -1,6 +1,6 @@
 """A card under another name: what a shop remembers of it when the key of the hashes is rotated."""
 
-from anomaly.repeats import HALF_LIFE, faded, short
+from anomaly.repeats import HALF_LIFE, UNIT, faded, newest, short
 from anomaly.shop import Shop
 from anomaly.state import TRAIL_MAX, SeenState
 
@@ -34,7 +34,7 @@ def _together(one: SeenState, other: SeenState | None) -> SeenState:
     """What two names of a card gathered where workers of two keys took turns."""
     if other is None:
         return one
-    newest, oldest = (one, other) if one.at >= other.at else (other, one)
+    last = max(newest(one), newest(other))
+    count = sum(faded(each, last, HALF_LIFE) for each in (one, other))
     trail = sorted([*one.trail, *other.trail], key=lambda refund: refund.at)
-    count = newest.count + faded(oldest, newest.at, HALF_LIFE)
-    return SeenState(count, newest.at, tuple(trail[-TRAIL_MAX:]))
+    return SeenState(int(UNIT * count), tuple(trail[-TRAIL_MAX:]))

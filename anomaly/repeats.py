@@ -14,6 +14,9 @@ from events.instant import DAY, Instant
 HALF_LIFE: Instant = 7 * DAY
 """In so much event time a count of earlier refunds halves."""
 
+UNIT = 1000.0
+"""Refunds of one key are kept in thousandths, as whole numbers."""
+
 PRIOR_REFUNDS = 30.0
 MEMORY = 1000.0
 """Refunds that count for how usual coming back is, about."""
@@ -34,10 +37,16 @@ def short(token: str) -> int:
     return int.from_bytes(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=7).digest())
 
 
+def newest(one: SeenState) -> Instant:
+    """When the newest refund that is remembered of `one` was."""
+    return max([refund.at for refund in one.trail])
+
+
 def faded(one: SeenState, at: Instant, half_life: Instant) -> float:
     """What is left at `at` of the refunds counted; of those to come, all."""
-    age = at - one.at
-    return float(one.count * 0.5 ** (age / half_life)) if age > 0 else one.count
+    age = at - newest(one) if one.trail else 0
+    count = one.count / UNIT
+    return float(count * 0.5 ** (age / half_life)) if age > 0 else count
 
 
 class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -75,13 +84,12 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
             state.again *= kept
         state.refunds += weight
         state.again += weight * min(self.count(key, refund.at), AGAIN_MAX)
-        one = state.seen.pop(name, None) or SeenState(at=refund.at)
+        one = state.seen.pop(name, None) or SeenState()
         if len(state.seen) >= self.keys_max:
             del state.seen[self._least_missed()]
         state.seen[name] = one
-        at = max(refund.at, one.at)
-        one.count = faded(one, at, self.half_life) + 1.0
-        one.at = at
+        at = max(refund.at, newest(one)) if one.trail else refund.at
+        one.count = int(UNIT * (faded(one, at, self.half_life) + 1.0))
         one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
 
     def score_one(self, x: dict[str, Any]) -> float:

@@ -150,10 +150,13 @@ class CashierState(msgspec.Struct, array_like=True, gc=False):
 
 
 class SeenState(msgspec.Struct, array_like=True, gc=False):
-    """One card, customer or receipt: refunds so far, fading, as of `at`; the last of them."""
+    """One card, customer or receipt.
 
-    count: float = 0.0
-    at: Instant = 0
+    `count` are the refunds so far, fading, in thousandths, as of the newest in `trail`, which holds
+    the last of them.
+    """
+
+    count: int = 0
     trail: tuple[Recent, ...] = ()
 
 

@@ -25,6 +25,9 @@ KINDS = (
     "creeping_rate",
 )
 
+MORE_KINDS = ("same_receipt", "same_customer")
+"""Kinds that a stream has only if they are asked for."""
+
 _DAYS = {
     # kind: how many days it lasts, least and most
     "burst": (1, 1),
@@ -34,6 +37,8 @@ _DAYS = {
     "after_closing": (1, 3),
     "under_limit": (1, 5),
     "creeping_rate": (6, 9),
+    "same_receipt": (1, 5),
+    "same_customer": (2, 8),
 }
 
 
@@ -56,6 +61,8 @@ class Campaign(msgspec.Struct):
     intensity: float = 1.0
     cashier_id: str | None = None
     card: str | None = None
+    customer_id: str | None = None
+    sale: Draft | None = None
 
 
 def plan_campaigns(
@@ -65,13 +72,14 @@ def plan_campaigns(
     warm_up_days: int,
     per_shop_week: float,
     intensity: float = 1.0,
+    of_kinds: tuple[str, ...] = KINDS,
 ) -> list[Campaign]:
-    """Campaigns of all kinds alike, at random shops and days, never two at one shop at a time.
+    """Campaigns `of_kinds` alike, at random shops and days, never two at one shop at a time.
 
     The same campaigns whatever the `intensity`; only how much each takes differs.
     """
     count = round(per_shop_week * len(shops) * max(0, days - warm_up_days) / 7)
-    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    kinds = [of_kinds[number % len(of_kinds)] for number in range(count)]
     rng.shuffle(kinds)
     taken: dict[str, list[tuple[int, int]]] = {}
     campaigns: list[Campaign] = []
@@ -243,6 +251,34 @@ def _same_card(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     )
 
 
+def _same_receipt(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """One receipt, taken again and again, in cash; the till does not ask whether it was."""
+    rng = trade.rng
+    if campaign.sale is None:
+        campaign.sale = trade.take_receipt()
+    drafts = []
+    for _ in range(max(1, _times(rng.randint(4, 8) / campaign.days, campaign))):
+        (draft,) = _at_random_hours(campaign, trade, day, [_usual(trade, campaign.greed)])
+        if campaign.sale is not None and campaign.sale.occurred_at < draft.occurred_at:
+            draft.lines, draft.original = campaign.sale.lines, campaign.sale
+        drafts.append(draft)
+    return drafts
+
+
+def _same_customer(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """One customer's number on refunds in cash, which nobody holds against a card."""
+    rng = trade.rng
+    if campaign.customer_id is None:
+        named = [one.customer_id for one in trade.shop.regulars if one.customer_id is not None]
+        campaign.customer_id = rng.choice(named)
+    count = max(1, _times(rng.randint(6, 12) / campaign.days, campaign))
+    amounts = [_usual(trade, campaign.greed) for _ in range(count)]
+    drafts = _at_random_hours(campaign, trade, day, amounts)
+    for draft in drafts:
+        draft.method, draft.card, draft.customer_id = "CASH", None, campaign.customer_id
+    return drafts
+
+
 def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """Refunds when the doors are shut."""
     rng = trade.rng
@@ -284,4 +320,6 @@ _TAKE: dict[str, Callable[[Campaign, Trade, Day], list[Draft]]] = {
     "after_closing": _after_closing,
     "under_limit": _under_limit,
     "creeping_rate": _creeping_rate,
+    "same_receipt": _same_receipt,
+    "same_customer": _same_customer,
 }

@@ -12,7 +12,13 @@ import msgspec
 
 from events.instant import DAY, Instant, from_datetime, to_datetime, to_iso
 from local.jsonl import open_jsonl
-from local.sample_incidents import Campaign, campaign_day, plan_campaigns
+from local.sample_incidents import (
+    KINDS,
+    MORE_KINDS,
+    Campaign,
+    campaign_day,
+    plan_campaigns,
+)
 from local.sample_occasions import (
     Occasion,
     delay_deliveries,
@@ -59,6 +65,7 @@ def sample_stream(
     campaigns_per_shop_week: float = CAMPAIGNS_PER_SHOP_WEEK,
     occasions_often: float = 1.0,
     intensity: float = 1.0,
+    kinds: tuple[str, ...] = KINDS,
     sales_max: float = SALES_MAX,
     bare: bool = False,
 ) -> Iterator[Sample]:
@@ -66,9 +73,9 @@ def sample_stream(
 
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
     are 14 or half the stream, whichever is less. `occasions_often` scales how often something
-    happens that only looks odd, `intensity` how much each thief takes, `sales_max` bounds what a
-    shop sells on an average day. `bare` leaves out cashier, customer, card, receipt and limit. A
-    day is made at a time, so memory does not grow with `days`.
+    happens that only looks odd, `intensity` how much each thief takes, `kinds` which there are,
+    `sales_max` bounds what a shop sells on an average day. `bare` leaves out cashier, customer,
+    card, receipt and limit. A day is made at a time, so memory does not grow with `days`.
     """
     start -= start % DAY
     if warm_up_days is None:
@@ -82,6 +89,7 @@ def sample_stream(
         warm_up_days,
         campaigns_per_shop_week,
         intensity,
+        kinds,
     )
     shop_days = [
         _ShopDays(
@@ -212,6 +220,14 @@ def _occurred_at(draft: Draft) -> Instant:
     help="How many refunds each thief takes, and how large a huge one is, against the usual.",
 )
 @click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice((*KINDS, *MORE_KINDS)),
+    multiple=True,
+    default=KINDS,
+    help=f"Kinds of thieves, alike in number; all but {' and '.join(MORE_KINDS)} unless set.",
+)
+@click.option(
     "--sales-max",
     type=click.FloatRange(SALES_MIN, 10_000),
     default=SALES_MAX,
@@ -230,6 +246,7 @@ def samples(
     campaigns_per_shop_week: float,
     occasions_often: float,
     intensity: float,
+    kinds: tuple[str, ...],
     sales_max: float,
     start: datetime | None,
     bare: bool,
@@ -245,6 +262,7 @@ def samples(
         campaigns_per_shop_week=campaigns_per_shop_week,
         occasions_often=occasions_often,
         intensity=intensity,
+        kinds=kinds,
         sales_max=sales_max,
         bare=bare,
     )
