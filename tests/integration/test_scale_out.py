@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SHARDS = 4
 """As many as there are key groups by default, so that no group lies in two of them."""
-SHOPS = 12
+SHOPS = 6
+HISTORY_RECORDS = 6_000
+"""What is there when the first worker comes: behind it pages are opened."""
 CHUNK_RECORDS = 20
 DEADLINE_SECONDS = 150.0
 LOOK_SECONDS = 1.0
@@ -57,7 +60,7 @@ class Chain:
         self._dynamodb = stack.aws.client("dynamodb")
         self._settings = SETTINGS | {"TILLWATCH_KCL_PROPERTIES": str(properties)}
         self._records: Iterator[Keyed] = keyed(
-            sample_stream(11, shops=SHOPS, days=60, campaigns_per_shop_week=8.0)
+            sample_stream(5, shops=SHOPS, days=60, campaigns_per_shop_week=8.0)
         )
 
     def flow(self, until: Callable[[], bool]) -> None:
@@ -69,13 +72,16 @@ class Chain:
                 if until():
                     return
                 looked = time.monotonic()
-            some = [next(self._records) for _ in range(CHUNK_RECORDS)]
-            put_all(self.kinesis, self.made.stream, iter(some))
-            self.put += some
+            self.arrive(CHUNK_RECORDS)
             for worker in self.workers:
                 assert worker.exit_code is None, worker.log_tail()
             assert time.monotonic() < deadline, f"{self.owners()}\n{self.workers[-1].log_tail()}"
             time.sleep(0.25)
+
+    def arrive(self, number: int) -> None:
+        some = list(islice(self._records, number))
+        put_all(self.kinesis, self.made.stream, iter(some))
+        self.put += some
 
     def add(self) -> Part:
         """Another worker; returns once every worker has as many shards as the others."""
@@ -154,6 +160,7 @@ def chain(stack: Stack, tmp_path: Path) -> Iterator[Chain]:
 
 @pytest.mark.parametrize("turns", [1, pytest.param(4, marks=pytest.mark.thorough)])
 def test_workers_come_and_go_and_nothing_shows_of_it(chain: Chain, turns: int) -> None:
+    chain.arrive(HISTORY_RECORDS)
     chain.add()
     removals = []
     stolen = []
