@@ -73,12 +73,13 @@ def _who(incident: Incident) -> list[str]:
     """Who stands out, and how it was done."""
     refunds, facts = incident.refunds, []
     if incident.cashiers:
-        cashier, count = max(incident.cashiers.items(), key=lambda item: item[1])
+        name, count = max(incident.cashiers.items(), key=lambda item: item[1])
+        by = "register" if incident.entity_kind == "register" else "cashier"
         if refunds == 1:
-            facts.append(f"by cashier {cashier}")
+            facts.append(f"by {by} {name}")
         elif 2 * count > refunds:
             share = "all" if count == refunds else f"{count} of {refunds}"
-            facts.append(f"{share} by cashier {cashier}")
+            facts.append(f"{share} by {by} {name}")
     if incident.entity_kind in {"card", "customer"}:
         facts.append(f"to {incident.entity_kind} {short(incident)}")
     elif incident.entity_kind == "receipt":

@@ -107,10 +107,14 @@ def pages(
     said: Mapping[str, str] | None = None,
     rules: Iterable[Rule] = (),
     now: Instant = 0,
+    dashboards: str | None = None,
 ) -> tuple[PageRow, ...]:
-    """Pages in the order asked for, with what was `said` of them and which rule holds `now`."""
+    """Pages in the order asked for, with what was `said` of them and which rule holds `now`.
+
+    Each has a link to its dashboard where the address of `dashboards` is known.
+    """
     said, rules = said or {}, tuple(rules)
-    rows = (_page(hit["_source"]) for hit in _hits(answer))
+    rows = (_page(hit["_source"], dashboards) for hit in _hits(answer))
     return tuple(
         msgspec.structs.replace(
             row, verdict=said.get(row.page_id), snoozed=_snoozed(row, rules, now)
@@ -188,7 +192,7 @@ def _maybe_iso(value: str | int | None) -> str | None:
     return None if value is None else iso(value)
 
 
-def _page(source: Json) -> PageRow:
+def _page(source: Json, dashboards: str | None) -> PageRow:
     entity = source.get("entity", {})
     of_money = source["reason"] == "amount"
     unit = 10 ** EXPONENTS.get(source["currency"], 0) if of_money else 1
@@ -213,7 +217,7 @@ def _page(source: Json) -> PageRow:
         window_seconds=source.get("window_seconds"),
         of_money=of_money,
         suppressed_by=source.get("suppressed_by"),
-        links=links_of(_subject(source)),
+        links=links_of(_subject(source), dashboards=dashboards),
     )
 
 

@@ -25,12 +25,18 @@ class Reader:
     """Reads the live view. Safe to call from several threads; keeps only what is normal.
 
     `client` is an opensearch-py client; `clock` the wall clock; `takes_verdicts` whether the page
-    is to offer the buttons.
+    is to offer the buttons; `dashboards` the address of OpenSearch Dashboards, where there is one.
     """
 
     def __init__(
-        self, client: Any, clock: Callable[[], Instant], *, takes_verdicts: bool = False
+        self,
+        client: Any,
+        clock: Callable[[], Instant],
+        *,
+        takes_verdicts: bool = False,
+        dashboards: str | None = None,
     ) -> None:
+        self._dashboards = dashboards
         self._takes_verdicts = takes_verdicts
         self._client = client
         self._clock = clock
@@ -71,9 +77,9 @@ class Reader:
             rates=answers.rates(inside, chosen, now),
             shops=rates.against_normal(current, normal),
             shops_total=len(current),
-            open_pages=answers.pages(opened, said, standing, now),
+            open_pages=answers.pages(opened, said, standing, now, self._dashboards),
             open_total=answers.total(opened),
-            closed_pages=answers.pages(closed, said, standing, now),
+            closed_pages=answers.pages(closed, said, standing, now, self._dashboards),
             closed_total=answers.total(closed),
             verdicts=answers.verdicts(verdicts, is_open=self._takes_verdicts),
             rejections=answers.rejections(rejected),
@@ -116,7 +122,8 @@ class Reader:
                 (queries.SUPPRESSIONS, rules.given(now)),
             ]
         )
-        pages = answers.pages(found, answers.said(verdicts), self._standing(given), now)
+        said, standing = answers.said(verdicts), self._standing(given)
+        pages = answers.pages(found, said, standing, now, self._dashboards)
         return pages[0] if pages else None
 
     def _standing(self, given: Json) -> tuple[rules.Rule, ...]:

@@ -24,8 +24,9 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
 
     OpenSearch is named by TILLWATCH_OPENSEARCH_URL, and TILLWATCH_OPENSEARCH_USER and
     TILLWATCH_OPENSEARCH_PASSWORD where it asks for them. With TILLWATCH_STREAM set, and AWS
-    credentials that may put records onto it, a page's buttons take verdicts. The first line on
-    stdout is the page's address. The page asks nobody who they are: put a proxy that does in front
+    credentials that may put records onto it, a page's buttons take verdicts and snoozes. With
+    TILLWATCH_DASHBOARDS_URL a page links to its shop's dashboard. The first line on stdout is the
+    page's address. The page asks nobody who they are: put a proxy that does in front
     before it leaves this machine, and name it with --public-name.
     """
     import uvicorn
@@ -42,7 +43,12 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     listener = _listen(host, port)
     click.echo(f"http://{host}:{listener.getsockname()[1]}/")
     giver = giver_of(os.environ)
-    reader = Reader(client, lambda: time.time_ns() // 1_000, takes_verdicts=giver is not None)
+    reader = Reader(
+        client,
+        lambda: time.time_ns() // 1_000,
+        takes_verdicts=giver is not None,
+        dashboards=os.environ.get("TILLWATCH_DASHBOARDS_URL"),
+    )
     app = build(reader, (*_LOOPBACK, host, *public_names), giver=giver)
     config = uvicorn.Config(
         app,

@@ -99,16 +99,18 @@ function update(item, page) {
   if (details.open && before?.evidence.join() !== page.evidence.join()) load(item);
 }
 
-const LINKS = [["replay", "Replay this stretch of the stream"], ["athena", "Its refunds, by Athena or tillwatch sql"]];
+const LINKS = [["dashboard", "Its shop, an hour around it"], ["replay", "Replay this stretch of the stream"], ["athena", "Its refunds, by Athena or tillwatch sql"]];
 
-/** The command and the query that a person copies. */
+/** Where to look on, and the command and the query that a person copies. */
 function showLinks(item) {
   const known = LINKS.filter(([name]) => item.page.links[name]);
   keyed(item.parts.onwards, known, ([name]) => name,
-    () => element("div", "", element("dt"), element("dd", "", element("code"))),
+    ([name]) => element("div", "", element("dt"), element("dd", "", element(name === "dashboard" ? "a" : "code"))),
     (made, [name, text]) => {
+      const target = made.children[1].firstChild;
       say(made.children[0], text);
-      say(made.children[1].firstChild, item.page.links[name]);
+      say(target, name === "dashboard" ? "OpenSearch Dashboards" : item.page.links[name]);
+      if (name === "dashboard") target.href = item.page.links[name];
     });
 }
 

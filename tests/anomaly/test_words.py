@@ -44,6 +44,13 @@ def test_it_says_nothing_of_what_is_not_known_or_not_striking() -> None:
     assert sentence(bare, "s") == "14 refunds, 1,284 GBP, in 50 minutes at s"
 
 
+def test_a_register_is_not_called_a_cashier() -> None:
+    till = msgspec.structs.replace(
+        INCIDENT, entity_kind="register", entity_id="r2", cashiers={"r2": 14}, with_receipt=14
+    )
+    assert sentence(till, "s").endswith("; all by register r2")
+
+
 def test_what_is_usual_is_told_of_the_stretch_that_gave_it_away() -> None:
     slow = msgspec.structs.replace(INCIDENT, usual="", cashiers={}, receipts_known=False)
     assert sentence(slow, "s").endswith("; usual in 2 hours is 1.2")

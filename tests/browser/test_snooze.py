@@ -1,5 +1,6 @@
 """Snoozing a page: one click is a rule on the stream, and the page says that it rests."""
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -48,7 +49,8 @@ def filled(stack: Stack) -> Stack:
 @pytest.fixture(scope="module")
 def running(filled: Stack) -> Iterator[Console]:
     assert filled.node is not None
-    with console(filled.node.url, settings=filled.environment()) as started:
+    settings = filled.environment() | {"TILLWATCH_DASHBOARDS_URL": "https://search.example/dash"}
+    with console(filled.node.url, settings=settings) as started:
         yield started
 
 
@@ -134,6 +136,10 @@ def test_a_link_brings_its_page_before_the_eyes_and_says_where_to_look_on(
     expect(linked).to_have_count(1)
     expect(linked.locator(".page-title")).to_have_text("Cashier · shop-002")
     expect(linked.locator("details").first).to_have_attribute("open", "")
+    dashboard = linked.get_by_role("link", name="OpenSearch Dashboards")
+    expect(dashboard).to_have_attribute(
+        "href", re.compile(r"https://search\.example/dash/app/dashboards#/view/.*shop-002")
+    )
     onwards = linked.locator(".onwards code")
     expect(onwards.first).to_have_text(
         "tillwatch replay --shop shop-002 --from 2026-03-02T16:30:30.000Z"
