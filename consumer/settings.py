@@ -181,6 +181,12 @@ class Settings(OpenSearchSettings):
         """Days that processed Parquet files are kept."""
         return self.processed_retention_days or self.retention_days
 
+    @field_validator("pseudonym_key", mode="before")
+    @classmethod
+    def _empty_is_none(cls, key: object) -> object:
+        """An empty variable is as good as none, so that a secret can take its place."""
+        return key or None
+
     @field_validator("pseudonym_key_secret")
     @classmethod
     def _one_source_of_the_key(cls, name: str | None, info: ValidationInfo) -> str | None:

@@ -127,7 +127,8 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     ("key", "secret", "good"),
     [
         (SECRETS["TILLWATCH_PSEUDONYM_KEY"], "", True),
-        ("", "tillwatch/key", False),  # an empty key is a key that is too short
+        ("", "tillwatch/key", True),
+        ("", "", False),
         (None, "tillwatch/key", True),
         (None, None, False),
         (None, "", False),

@@ -23,6 +23,7 @@ from local.worker import CONSOLE_STOP_SECONDS_MAX, WORKER_STOP_SECONDS_MAX, star
 from local.worker import start_worker as start
 from sinks.archive_object import MAGIC as ARCHIVE
 from tests.integration.planted import (
+    CLEAR,
     CUSTOMER,
     EMAIL,
     NAME,
@@ -39,7 +40,11 @@ from tests.integration.test_dead_letters import TILLWATCH
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
+KEY, OLD_KEY = "a key for planted people", "the key that was before it"
+SECRET = "tillwatch/planted"
 SETTINGS = {
+    "TILLWATCH_PSEUDONYM_KEY": "",
+    "TILLWATCH_PSEUDONYM_KEY_SECRET": SECRET,
     "TILLWATCH_HOURS_CLOSE_IDLE_SECONDS": "2",
     "TILLWATCH_LOG_LEVEL": "DEBUG",
     "TILLWATCH_ARCHIVE_KEY": b64encode(bytes(range(32))).decode(),
@@ -132,6 +137,7 @@ class Chain:
 @pytest.fixture
 def chain(stack: Stack) -> Iterator[Chain]:
     stack.renew()
+    keep_the_key_in_a_secret(stack)
     worker = start(stack, SETTINGS)
     try:
         yield Chain(stack, worker)
@@ -147,6 +153,12 @@ def plain(key: str, body: bytes) -> str:
         packed = body[len(SNAPSHOT) + 2 + 16 :]
         return repr(zstandard.ZstdDecompressor().decompressobj().decompress(packed))
     return repr(body)
+
+
+def keep_the_key_in_a_secret(stack: Stack) -> None:
+    secrets = stack.aws.client("secretsmanager")
+    value = json.dumps({"key": KEY, "old": [OLD_KEY]})
+    secrets.create_secret(Name=SECRET, SecretString=value)
 
 
 def fetched(address: str, path: str) -> str:
@@ -218,7 +230,7 @@ def assert_clean_to_people(chain: Chain) -> None:
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert any(line["logger"].startswith("tillwatch.child") for line in lines)
     assert any(line["logger"].startswith("kcl.") for line in lines)
-    assert found_in(log) == []
+    assert found_in(log, (*CLEAR, KEY, OLD_KEY)) == []
     port = next(line["port"] for line in lines if "metrics and health are" in line["message"])
     for path in ("metrics", "healthz", "readyz"):
         assert found_in(fetched(f"127.0.0.1:{port}", path)) == []
@@ -253,7 +265,7 @@ def assert_letters_are_raw_by_design_and_masked_when_shown(chain: Chain) -> None
 
 
 def erase(chain: Chain) -> None:
-    kept = kept_of(chain.environment()["TILLWATCH_PSEUDONYM_KEY"])
+    kept = kept_of(KEY)
     before = sum(row["total"] for row in chain.rows())
     who = ("--customer", CUSTOMER, "--card", "-", "--email", EMAIL)
     told = chain.command("erase", *who, "--dry-run", "--json", said=f"{TOKEN}\n")
