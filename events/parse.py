@@ -146,7 +146,10 @@ class Parser:
             if not deep:
                 said = verdict_of(record.data) or suppression_of(record.data)
                 if said is not None:
-                    return noted(said)
+                    reason = self._not_in_time(said.given_at, record.arrived_at)
+                    if reason is None:
+                        return noted(said)
+                    return _rejected(record, ParseFault(reason, "given_at"), deep=False)
             # No name of this frame may hold the fault beyond here: the fault holds the frame, and
             # the two of them every caller's records, until cycles are looked for.
             return _rejected(record, ParseFault(ParseReason.TOO_DEEP) if deep else found, deep=deep)
@@ -225,12 +228,16 @@ class Parser:
             if offset is None:
                 raise ParseFault(ParseReason.TIME_WITHOUT_OFFSET, "occurred_at")
         occurred_at = from_datetime(moment)
-        end = OCCURRED_END if arrived_at is None else arrived_at + self._future_max + 1
-        if occurred_at >= end or occurred_at >= OCCURRED_END:
-            raise ParseFault(ParseReason.OCCURRED_IN_FUTURE, "occurred_at")
-        if occurred_at < OCCURRED_MIN:
-            raise ParseFault(ParseReason.OCCURRED_TOO_LONG_AGO, "occurred_at")
+        if (reason := self._not_in_time(occurred_at, arrived_at)) is not None:
+            raise ParseFault(reason, "occurred_at")
         return occurred_at, offset // _MINUTE if offset else 0
+
+    def _not_in_time(self, at: Instant, arrived_at: Instant | None) -> ParseReason | None:
+        """What is wrong with the time `at` of a record that arrived then, if anything."""
+        end = OCCURRED_END if arrived_at is None else arrived_at + self._future_max + 1
+        if at >= min(end, OCCURRED_END):
+            return ParseReason.OCCURRED_IN_FUTURE
+        return ParseReason.OCCURRED_TOO_LONG_AGO if at < OCCURRED_MIN else None
 
 
 def _rejected(record: Record, fault: ParseFault, *, deep: bool) -> Rejection:

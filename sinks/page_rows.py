@@ -7,19 +7,25 @@ same rows once more: a state is known by its page and revision. The views keep o
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from events.instant import Instant, to_datetime
 from events.money import EXPONENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from events.batch import Batch
-    from events.page import Page
-    from events.verdict import Verdict
+
+from events.page import Page
+from events.verdict import Verdict
+
+Told = TypeVar("Told", Page, Verdict)
+
+_log = logging.getLogger(__name__)
 
 PAGES = "pages/"
 VERDICTS = "verdicts/"
@@ -28,21 +34,41 @@ VERDICTS = "verdicts/"
 def told(batch: Batch, suffix: str = ".parquet") -> Iterator[tuple[str, bytes]]:
     """Key and bytes of a file for every day on which a page of `batch` was opened, and of verdicts.
 
-    All states of a page lie under the day of its opening.
+    All states of a page lie under the day of its opening. What no row can be made of is left out,
+    and logged: the page itself goes to people and into the index, and its shard goes on.
     """
-    if not batch.pages and not batch.verdicts:
-        return
     name = f"{batch.first.shard_id}-{batch.first.slug}-{batch.last.slug}{suffix}"
-    pages: dict[str, list[Page]] = defaultdict(list)
-    for page in batch.pages:
-        pages[_date(page.opened_at)].append(page)
-    for date, some in pages.items():
-        yield f"{PAGES}date={date}/{name}", _packed(_page_table(some, batch))
-    verdicts: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in batch.verdicts:
-        verdicts[_date(verdict.given_at)].append(verdict)
-    for date, given in verdicts.items():
-        yield f"{VERDICTS}date={date}/{name}", _packed(_verdict_table(given))
+
+    def pages(some: Sequence[Page]) -> Any:
+        return _page_table(some, batch)
+
+    yield from _files(PAGES, name, batch.pages, lambda page: page.opened_at, pages)
+    yield from _files(VERDICTS, name, batch.verdicts, lambda one: one.given_at, _verdict_table)
+
+
+def _files(
+    folder: str,
+    name: str,
+    items: Sequence[Told],
+    at: Callable[[Told], Instant],
+    table: Callable[[Sequence[Told]], Any],
+) -> Iterator[tuple[str, bytes]]:
+    by_day: dict[str, list[Told]] = defaultdict(list)
+    for item in items:
+        try:
+            table([item])
+            by_day[_date(at(item))].append(item)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
+            _log.error(
+                "%s of %s has no row in the lake: %s",
+                type(item).__name__,
+                item.page_id,
+                type(error).__name__,
+            )
+    for date, some in by_day.items():
+        yield f"{folder}date={date}/{name}", _packed(table(some))
 
 
 def _page_table(pages: Sequence[Page], batch: Batch) -> Any:

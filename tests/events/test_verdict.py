@@ -41,6 +41,9 @@ def test_a_verdict_is_read_as_it_was_written(verdict: Verdict) -> None:
         {"shop_id": None},
         {"given_at": "2026-01-05T10:00:00"},
         {"given_at": "yesterday"},
+        {"given_at": "0001-01-01T00:00:00+14:00"},
+        {"given_at": "9999-12-31T23:59:59-14:00"},
+        {"given_at": "2026-01-07T10:00:00Z"},  # two days after it arrived
         {"schema": 2},
         {"note": "x" * 501},
         {"reason": "VOLUME; drop"},
@@ -51,6 +54,13 @@ def test_a_verdict_is_read_as_it_was_written(verdict: Verdict) -> None:
 def test_what_is_not_whole_is_rejected(change: dict[str, object]) -> None:
     wire = json.loads(wire_verdict(VERDICT)) | change
     assert isinstance(parse(json.dumps(wire).encode()), Rejection)
+
+
+def test_a_time_that_cannot_be_is_named() -> None:
+    wire = json.loads(wire_verdict(VERDICT)) | {"given_at": "0001-01-01T00:00:00+14:00"}
+    rejection = parse(json.dumps(wire).encode())
+    assert isinstance(rejection, Rejection)
+    assert (rejection.reason, rejection.field) == ("occurred_too_long_ago", "given_at")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
+import pytest
 
 from events.instant import DAY
 from events.verdict import Verdict
@@ -52,6 +53,24 @@ def test_who_gave_a_verdict_and_in_what_words_stays_out() -> None:
     assert row["finding"] == "fraud"
     assert "a person" not in str(row)
     assert "some words" not in str(row)
+
+
+def test_what_no_row_can_be_made_of_is_left_out_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # One that fits the wire in yen, whose total has no decimals, and a time that no calendar has.
+    absurd = page(page_id="p-absurd", currency="JPY", refunded_total=5 * 10**14)
+    timeless = Verdict("p-2", "shop-001", "volume", "ok", -(2**60))
+    fine = Verdict("p-1", "shop-001", "volume", "ok", NOON)
+    made = batch(scored(1), pages=(absurd, page()))
+    made = msgspec.structs.replace(made, verdicts=(timeless, fine))
+    pages, verdicts = [read(body) for _, body in told(made)]
+    assert [row["page_id"] for row in pages] == [page().page_id]
+    assert [row["page_id"] for row in verdicts] == ["p-1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Page of p-absurd has no row in the lake: ArrowInvalid",
+        "Verdict of p-2 has no row in the lake: OverflowError",
+    ]
 
 
 def test_a_batch_is_written_twice_and_nothing_is_there_twice() -> None:
