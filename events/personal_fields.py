@@ -1,11 +1,7 @@
 """Names of fields that speak of a person: what a source sends under them is not kept."""
 
 import re
-from functools import lru_cache
 from typing import Final
-
-NAMES_CACHED_MAX: Final = 1_024
-"""Names of unknown fields whose answer is remembered; a source has few."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -34,7 +30,6 @@ _always, _whole, _of_a_person, _which = (
 )
 
 
-@lru_cache(maxsize=NAMES_CACHED_MAX)
 def is_personal(name: str) -> bool:
     """Whether a field of this name is taken to hold what belongs to a person.
 

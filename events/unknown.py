@@ -52,7 +52,8 @@ def unknown_fields(data: bytes) -> bytes | None:
         unknown["lines"] = lines
     if not unknown:
         return None
-    if len(msgspec.json.encode(unknown)) > UNKNOWN_BYTES_MAX:  # before anybody looks through it
+    # Before anybody looks through it.
+    if len(data) > UNKNOWN_BYTES_MAX and len(msgspec.json.encode(unknown)) > UNKNOWN_BYTES_MAX:
         raise ParseFault(ParseReason.UNKNOWN_FIELDS_TOO_LARGE)
     encoded = msgspec.json.encode(kept_fields(unknown))
     if len(encoded) > UNKNOWN_BYTES_MAX:
