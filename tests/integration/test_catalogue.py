@@ -226,6 +226,10 @@ def test_the_bucket_is_asked_as_a_folder_is(
     for view in views():
         text = f"SELECT * FROM {view.name}"
         assert sorted(s3.ask(text).rows(), key=repr) == sorted(folder.ask(text).rows(), key=repr)
+    text = "SELECT page_id, status, revision, refunded_total, date FROM pages ORDER BY page_id"
+    pages = text_of(s3.ask(text).rows())
+    assert len(pages) == len(made.pages)
+    assert athena(aws, with_views(text)) == pages
 
 
 def test_what_the_version_before_wrote_is_read_through_the_definition_of_this_one(
