@@ -204,7 +204,7 @@ class Compaction:
             parts, size, rows = self._write(version, days)
         except KeyError as error:
             self._told(f"{unit}: {error.args[0]} is gone meanwhile; the next run begins anew")
-            return self._now()
+            return self._now() + self._grace
         planned = tuple(
             Planned(
                 Manifest(
@@ -275,7 +275,7 @@ class Compaction:
             if not whole:
                 self._told(f"{manifest.version}: files are gone; the next run begins anew")
                 self._put_plan(unit, Plan(plan.number, "writing"), tag)
-                return self._now()
+                return self._now() + self._grace
             self._publish(planned)
         self._put_plan(unit, Plan(plan.number), tag)
         return self._now() + self._grace

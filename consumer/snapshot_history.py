@@ -7,15 +7,19 @@ the arrival of the checkpoint's last record. A copy is of bytes that never chang
 harm whoever makes it, and however often.
 """
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from events.instant import HOUR, Instant, floor_hour, from_datetime, to_datetime
 from events.position import Position
 from sinks.object_store import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 COPIES_MAX = 8
 """Objects that are copied at a time."""
@@ -90,6 +94,11 @@ class SnapshotHistory:
                 list(threads.map(self._copy, keys, names))
         except KeyError:
             return False  # a successor has deleted one: it keeps its own
+        except ClientError as error:
+            # Replays go without it; the shard goes on, and tries again in the next period.
+            _log.error("no snapshot is kept for replays at %s: %s", position, error)
+            self._last = due
+            return False
         self._last = due
         for old in self.generations():
             if old.hour + HOUR + self._kept < arrived_at:

@@ -13,6 +13,8 @@ OURS: Final = "tillwatch-"
 """What the ids of our rules begin with."""
 UNDONE_DAYS: Final = 7
 """So long a version that was deleted or overwritten can be brought back, and an upload be open."""
+STREAM_DAYS_MAX: Final = 365
+"""So long a stream keeps records at most: a shard that stood still may come back to its parts."""
 _NONE_YET: Final = "NoSuchLifecycleConfiguration"
 _TIERING: Final = "INTELLIGENT_TIERING"
 
@@ -47,7 +49,7 @@ def rules(days: int, processed_days: int, *, tiering: bool) -> list[Rule]:
         *(_expiring(name, f"{name}/", days) for name in ("archive", "history", "dead-letters")),
         # A staged part is deleted when its hours are published; one that is still there after so
         # long is of an application that is no more.
-        _expiring("staging", "staging/", days),
+        _expiring("staging", "staging/", max(days, STREAM_DAYS_MAX)),
         *(
             _expiring(name, f"{name}/", processed_days, tiering=tiering)
             for name in ("processed", "compacted", "pages", "verdicts")

@@ -1,6 +1,7 @@
 """Snapshots of the past: one in every period, whole, for as long as they are kept."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from consumer.rebuild_start import Starts
 from consumer.snapshot_history import SnapshotHistory
@@ -47,6 +48,26 @@ def test_what_is_older_than_it_has_to_be_kept_is_deleted() -> None:
         kept.keep(f"{day}-7", ["a"], START + day * DAY)
     assert [one.position.sequence_number for one in kept.generations()] == ["4", "3", "2"]
     assert store.get("a") == b"a"
+
+
+def test_a_right_that_is_missing_keeps_no_shard_from_going_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refusing(MemoryObjectStore):
+        def put(self, key: str, body: bytes) -> None:
+            if key.startswith("history/"):
+                said = {"Error": {"Code": "AccessDenied", "Message": "no right"}}
+                raise ClientError(said, "PutObject")
+            super().put(key, body)
+
+    store = Refusing()
+    store.put("a", b"a")
+    kept = history(store)
+    at = [kept.keep(f"{n}-0", ["a"], START + n * HOUR) for n in range(8)]
+    assert not any(at)
+    assert len(caplog.records) == 2  # once in every period
+    assert "no snapshot is kept for replays at 0-0" in caplog.records[0].getMessage()
+    assert "AccessDenied" in caplog.records[0].getMessage()
 
 
 def test_one_that_a_crash_left_incomplete_is_none_and_the_period_is_still_due() -> None:
