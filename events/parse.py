@@ -182,7 +182,12 @@ class Parser:
         ids, texts = self._ids, self._texts
         customer = wire.customer_id
         # The retailer's own numbers are shorter than anything personal but an e-mail address.
-        if customer is not None and (len(customer) > _OWN_ID_MAX or "@" in customer):
+        if customer is not None and (
+            len(customer) > _OWN_ID_MAX
+            or "@" in customer
+            or "%" in customer
+            or not customer.isascii()
+        ):
             customer = self._pseudonymize.customer_id(customer)
         transaction = Transaction(
             wire.transaction_id,

@@ -9,7 +9,7 @@ import msgspec
 from events.page import Page
 from events.suppression import Lift, Suppression
 from events.verdict import Verdict as GivenVerdict
-from sinks.bulk_errors import Fault, fault
+from sinks.bulk_errors import QUOTED, Fault, fault
 from sinks.document import Entry, Source
 
 BODY_BYTES_MAX = 5 * 2**20
@@ -195,15 +195,12 @@ def judge(answer: bytes, body: Body) -> Verdict:
     return Verdict(tuple(again), tuple(refused), trouble)
 
 
-# From the first opening quote to the last closing one: values may have quotes in them. The quote in
-# `field's` opens nothing, nor does the one in `field="lines.item_id"`.
-_QUOTED = re.compile(r"""(?<![\w=])(['"]).*(?:\1|$)""", re.DOTALL)
 _FIELD = re.compile(r"field(?:=\"| \[|=\[)([^\"\]]+)")
 
 
 def detail_of(error: ItemError) -> str:
     """OpenSearch's reason without the values that it quotes, which may be a customer's."""
-    return _QUOTED.sub("…", error.reason)[:DETAIL_CHARACTERS_MAX]
+    return QUOTED.sub("…", error.reason)[:DETAIL_CHARACTERS_MAX]
 
 
 def field_of(error: ItemError) -> str | None:

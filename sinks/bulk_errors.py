@@ -37,6 +37,11 @@ _PLACE_TYPES = frozenset(
     }
 )
 
+# From the first opening quote to the last closing one: values may have quotes in them. The quote in
+# `field's` opens nothing, nor does the one in `field="lines.item_id"`.
+QUOTED = re.compile(r"""(?<![\w=])(['"]).*(?:\1|$)""", re.DOTALL)
+"""What OpenSearch quotes of a document: no word of its own."""
+
 APPLY = "tillwatch opensearch apply"
 
 # What OpenSearch says in a reason, and what to do. The first that is found tells; a reason that
@@ -122,7 +127,8 @@ def fault(status: int, kind: str, reason: str) -> Fault:
         return Fault.PASSES
     if status in _PLACE_STATUSES or kind in _PLACE_TYPES:
         return Fault.PLACE
-    if any(pattern.search(reason) for pattern, _ in _PLACE_REASONS):
+    said = QUOTED.sub("", reason)
+    if any(pattern.search(said) for pattern, _ in _PLACE_REASONS):
         return Fault.PLACE
     return Fault.RECORD
 
@@ -130,7 +136,8 @@ def fault(status: int, kind: str, reason: str) -> Fault:
 def advice(kind: str, reason: str) -> str:
     """What a person can do about it; empty where it passes by itself or nothing is known."""
     blocked = kind.endswith("block_exception")
+    said = QUOTED.sub("", reason)
     for pattern, words in _BLOCK_ADVICE if blocked else _PLACE_REASONS:
-        if pattern.search(reason):
+        if pattern.search(said):
             return words
     return _TYPE_ADVICE.get(kind, "")

@@ -230,6 +230,14 @@ def test_no_field_of_a_transaction_holds_it(planted: str) -> None:
 KEY_OF_EXAMPLE = b"a key of the tests alone"
 
 
+@pytest.mark.parametrize("short", ["a@b.co", "a\uff20b.co", "a%40b.co"])
+def test_a_customer_s_id_is_looked_at_however_short(short: str) -> None:
+    assert accepted(wire(customer_id=short)).customer_id == Pseudonymizer(
+        KEY_OF_EXAMPLE
+    ).customer_id(short)
+    assert accepted(wire(customer_id=short)).customer_id != short
+
+
 def test_people_stay_apart_who_have_an_address_for_an_id() -> None:
     one = accepted(wire(customer_id="jane@example.com"))
     other = accepted(wire(customer_id="joe@example.com"))

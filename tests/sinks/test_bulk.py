@@ -190,3 +190,16 @@ def test_a_body_holds_what_it_was_built_from_and_not_the_documents() -> None:
     entries = [document.transaction(made.scored[0]), document.page(made.pages[0])]
     (body,) = bodies(entries, no_refusal)
     assert body == Body(body.data, (made.scored[0], made.pages[0]))
+
+
+def test_what_a_document_holds_does_not_say_whose_fault_it_is() -> None:
+    item = scored(1)
+    (body,) = bodies([document.transaction(item)], no_refusal)
+    said = (
+        "failed to parse field [lines] in document with id 'maximum of shards open'. Preview: 'x'"
+    )
+    error = {"type": "mapper_parsing_exception", "reason": said}
+    answer = {"errors": True, "items": [{"index": {"status": 400, "error": error}}]}
+    verdict = judge(msgspec.json.encode(answer), body)
+    assert [refused.index for refused in verdict.refused] == [0]
+    assert verdict.again == ()
