@@ -19,7 +19,8 @@ from events.verdict import ID_MAX, NOTE_MAX
 from events.wire import ID_BYTES_MAX, SCHEMA_VERSION, ShopId
 
 SPAN_MAX: Final[Instant] = 366 * DAY
-"""How long one rule may hold, from when it was given, or from when it is to begin."""
+"""How long one rule may hold, from when it was given, or from when it is to begin; and how long
+after it was given that may be."""
 
 _MARK: Final = b'"SUPPRESS'
 
@@ -189,6 +190,8 @@ def _event(wire: WireSuppression | WireLift) -> Suppression | Lift:
     since = None if wire.since is None else from_datetime(wire.since)
     if since is not None and until <= since:
         raise ValueError("until is not after since")
+    if since is not None and since - given_at > SPAN_MAX:
+        raise ValueError("a rule begins within 366 days")
     if until - max(given_at, since or given_at) > SPAN_MAX:
         raise ValueError("a rule holds for 366 days at most")
     entity = None if wire.entity is None else Entity(wire.entity.kind, wire.entity.id)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,6 +60,11 @@ def rule_on(client: Any) -> Suppression:
     return said
 
 
+def day_in(days: int) -> str:
+    """The date in so many days: a rule begins within a year."""
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["suppress", *arguments])
 
@@ -66,7 +72,7 @@ def run(*arguments: str) -> Result:
 def test_a_rule_goes_onto_the_stream_among_its_shops_transactions(kinesis: Any) -> None:
     result = run(
         *("--shop", "shop-017", "--entity", "cashier:c:41", "--reason", "cashier"),
-        *("--from", "2026-11-27", "--until", "2026-11-28T06:00Z"),
+        *("--from", day_in(3), "--until", f"{day_in(4)}T06:00Z"),
         *("--note", "black friday", "--by", "ann"),
     )
     assert result.exit_code == 0, result.output
@@ -87,8 +93,8 @@ def test_for_counts_from_now_or_from_the_beginning(kinesis: Any) -> None:
     rule = rule_on(kinesis)
     assert rule.since is None
     assert rule.until - rule.given_at == DAY
-    printed = run("--shop", "s", "--from", "2099-01-01", "--for", "2w", "--print")
-    assert json.loads(printed.stdout)["until"] == "2099-01-15T00:00:00.000Z"
+    printed = run("--shop", "s", "--from", day_in(30), "--for", "2w", "--print")
+    assert json.loads(printed.stdout)["until"] == f"{day_in(44)}T00:00:00.000Z"
     assert len(on_the_stream(kinesis)) == 1
 
 
@@ -125,6 +131,7 @@ def test_what_does_not_go_together_is_told(arguments: list[str], words: str) -> 
     ("arguments", "words"),
     [
         (["--shop", "s", "--for", "60w"], "366 days"),
+        (["--shop", "s", "--from", day_in(400), "--for", "1d"], "begins within"),
         (["--shop", "s", "--for", "1d", "--note", "x" * 501], "note"),
         (["--shop", "s", "--from", "2026-02-01", "--until", "2026-01-01"], "not after"),
         (["--page", "p-1", "--for", "1d"], "TILLWATCH_OPENSEARCH_URL"),

@@ -87,6 +87,9 @@ def test_a_rule_s_id_follows_from_all_that_it_says() -> None:
         {"until": "2026-01-05T10:00:00"},
         {"until": "2026-01-06T08:00:00Z"},  # where it begins
         {"until": "2028-01-05T10:00:00Z"},
+        {"since": "2028-01-05T10:00:00Z", "until": "2028-01-06T10:00:00Z"},
+        {"since": "9999-12-30T10:00:00Z", "until": "9999-12-31T23:59:59-14:00"},
+        {"given_at": "0001-01-01T00:00:00+14:00"},
         {"given_at": "yesterday"},
         {"since": 17},
         {"entity": "cashier:c-41"},
