@@ -32,13 +32,14 @@ def retention(*, dry_run: bool, force: bool) -> None:
         with closing(search_client(settings)) as client:
             names = kept.names(client)
             found = kept.due(names, now.date(), settings.retention_days)
-            for index in found.indices:
-                click.echo(f"{'would delete' if dry_run else 'delete'} {index}")
+            for index in found.indices if dry_run else ():
+                click.echo(f"would delete {index}")
             if found.indices and not force:
                 kept.check(client, found, now)
             gone = 0
             for index in () if dry_run else found.indices:
                 gone += kept.delete(client, index)
+                click.echo(f"deleted {index}")
     except (SettingsError, NoCredentials, Refusal, Transient, kept.NotDeleted) as error:
         raise click.ClickException(str(error)) from None
     count = f"{len(found.indices)} of {found.known} indices"

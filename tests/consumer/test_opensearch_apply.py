@@ -167,12 +167,13 @@ def test_retention_shows_then_deletes_and_refuses_to_delete_most(
     assert client.indices.exists(index=day(40))
     done = run(retention)
     assert (done.exit_code, done.stderr) == (0, "2 of 6 indices deleted; 30 days are kept\n")
+    assert done.stdout == f"deleted {day(40)}\ndeleted {day(32)}\n"
     assert run(retention).stderr == "0 of 4 indices deleted; 30 days are kept\n"
 
     monkeypatch.setenv("TILLWATCH_RETENTION_DAYS", "1")
     monkeypatch.setattr("time.time", lambda: datetime.now(UTC).timestamp() + 86_400)
     refused = run(retention)
-    assert refused.exit_code == 1
+    assert (refused.exit_code, refused.stdout) == (1, "")
     assert "3 of 4 indices would go, more than 50%" in refused.stderr
     assert client.indices.exists(index=day(29))
     assert run(retention, "--force").exit_code == 0
