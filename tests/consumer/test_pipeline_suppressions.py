@@ -77,7 +77,7 @@ START: Instant = burst(14, 1)[0].occurred_at
 
 
 def rule(until: Instant = START + DAY, **about: object) -> Suppression:
-    return suppression(SHOP, until, given_at=START, **about)
+    return suppression(SHOP, until, given_at=MONDAY, **about)
 
 
 def test_a_suppressed_page_is_opened_and_grows_as_ever_but_says_what_keeps_it_back(
@@ -100,7 +100,7 @@ def test_a_rule_about_others_keeps_nothing_back(plain: list[Page]) -> None:
     others = [
         rule(entity=Entity("cashier", "c-77")),
         rule(reason="card"),
-        suppression("shop-2", START + DAY, given_at=START),
+        suppression("shop-2", START + DAY, given_at=MONDAY),
         rule(since=START + 12 * 60 * MINUTE),
     ]
     assert pages_of(run(stream(*((0, one) for one in others)))) == plain
@@ -130,7 +130,7 @@ def test_behind_its_end_the_open_page_is_sent_with_its_next_refund(plain: list[P
 
 def test_a_rule_that_is_lifted_ends_where_that_stands_on_the_stream() -> None:
     made = rule()
-    pages = pages_of(run(stream((0, made), (35, Lift(made.rule_id, SHOP, START)))))
+    pages = pages_of(run(stream((0, made), (35, Lift(made.rule_id, SHOP, MONDAY)))))
     told = next(page for page in pages if page.suppressed_by is None)
     assert told.updated_at == burst(14, 60)[35].occurred_at
 

@@ -7,15 +7,16 @@ import pytest
 from events.instant import DAY, MINUTE
 from events.suppression import Lift, suppression
 from sinks.sns import is_sent
+from tests.anomaly.trade import MONDAY
 from tests.consumer.test_checkpoint import _booby_trap, _Crashing
 from tests.consumer.test_pipeline_suppressions import SHOP, START, stream
 from tests.consumer.world import Crash, World, run_through
 
-TIMED = suppression(SHOP, START + 60 * MINUTE, given_at=START)
-LIFTED = suppression(SHOP, START + DAY, given_at=START)
+TIMED = suppression(SHOP, START + 60 * MINUTE, given_at=MONDAY)
+LIFTED = suppression(SHOP, START + DAY, given_at=MONDAY)
 DATA = {
     "timed": stream((3, TIMED)),
-    "lifted": stream((3, LIFTED), (40, Lift(LIFTED.rule_id, SHOP, START))),
+    "lifted": stream((3, LIFTED), (40, Lift(LIFTED.rule_id, SHOP, MONDAY))),
     "none": stream(),
 }
 
