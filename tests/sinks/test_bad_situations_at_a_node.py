@@ -136,9 +136,10 @@ def test_it_waits_says_what_to_mend_and_goes_on_when_it_is_mended(
     client.indices.create(index=INDEX)
     client.indices.create(index="operations")
     tried = threading.Semaphore(0)
+    stop = threading.Event()
     sink = OpenSearchSink(
         client,
-        threading.Event(),
+        stop,
         clock=lambda: NOON,
         count_retry=lambda _: tried.release(),
         wait_seconds_max=0.1,
@@ -156,6 +157,7 @@ def test_it_waits_says_what_to_mend_and_goes_on_when_it_is_mended(
     finally:
         mend(client)
         thread.join(SECONDS_MAX)
+        stop.set()
     assert [one.rejections for one in written] == [()]
     assert words in caplog.text
     client.indices.refresh(index="transactions-*")
