@@ -44,19 +44,30 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How many seeds a run takes, and how many shops."""
+    """How many seeds a run takes, and how many shops.
+
+    `test` are the streams of either strength that the detector is held against, `known` those of
+    them that the known ways are run on.
+    """
 
     tuning: int
     test: int
+    known: int
     scenes: int
     ablation: int
     shops: int | None = None
 
 
 SIZES = {
-    "quick": Size(tuning=1, test=2, scenes=1, ablation=1, shops=16),
-    "medium": Size(tuning=2, test=len(TEST_SEEDS), scenes=2, ablation=1, shops=20),
-    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), scenes=5, ablation=2),
+    "quick": Size(tuning=1, test=2, known=2, scenes=1, ablation=1, shops=16),
+    "medium": Size(tuning=2, test=len(TEST_SEEDS), known=4, scenes=2, ablation=1, shops=20),
+    "full": Size(
+        tuning=len(TUNING_SEEDS),
+        test=len(TEST_SEEDS),
+        known=len(TEST_SEEDS),
+        scenes=5,
+        ablation=2,
+    ),
 }
 
 
@@ -157,7 +168,7 @@ def run_known(size: Size, processes: int) -> Known:
             thresholds = {
                 name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS
             }
-            known.ways[scene] = judged(hear_all(scene, TEST_SEEDS[: size.test]), thresholds)
+            known.ways[scene] = judged(hear_all(scene, TEST_SEEDS[: size.known]), thresholds)
         quiet = hear_all(QUIET, TEST_SEEDS[: size.scenes])
         known.ways_quiet = judged(quiet, thresholds)
     return known

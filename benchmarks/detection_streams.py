@@ -23,10 +23,9 @@ TEST_SEEDS = tuple(range(70_001, 70_011))
 """Streams that are reported, and that nothing was ever tuned on."""
 
 PROTOCOL = 2.0
-"""The thieves' intensity at which the known ways stand where they stand in published comparisons.
+"""The thieves' intensity at which the known ways find about what the targets' comparison says.
 
-Set by the recall of the known ways alone (HalfSpaceTrees, LODA, GaussianScorer, SNARIMAX, seasonal
-z-score, Gamma–Poisson; about .3 on average), on streams that are not reported, never by ours.
+Set by their recall alone, on streams that are not reported: the table is in docs/detection.md.
 """
 
 SPRING: Instant = from_datetime(datetime(2026, 3, 9, tzinfo=UTC))
