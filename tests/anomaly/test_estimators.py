@@ -11,13 +11,14 @@ from river import base
 
 from anomaly.amounts import SEEN_MAX, LogAmounts
 from anomaly.baseline import HourOfWeek
-from anomaly.cashiers import Cashiers
+from anomaly.cashiers import LATELY_KEEPS, LIFT_MAX, Cashiers
 from anomaly.forest import FEATURES, Forest
 from anomaly.marks import RATIO_MAX, MarkShares
 from anomaly.repeats import Repeats
-from anomaly.sequential import MarkedCusum, runs_in
+from anomaly.sequential import NUMBER_MAX, MarkedCusum, charge, runs_in
 from anomaly.state import (
     CARDS_MAX,
+    TRAIL_MAX,
     AmountState,
     CashierState,
     ForestState,
@@ -204,6 +205,40 @@ def test_a_drip_and_a_burst_are_found_by_the_same_test() -> None:
             for _ in range(count):
                 cusum.learn_one({**x, "ratios": {0: 1.0}, "at": hour * HOUR})
         assert max(test.nats for test in runs_in(cusum.state)) > 8_000
+
+
+def test_a_key_is_counted_beyond_the_refunds_that_are_remembered_of_it() -> None:
+    cards, rng = Repeats(CARDS_MAX), Random(1)
+    refund = msgspec.structs.replace(_refund(rng, 0), at=HOUR)
+    for _ in range(3 * TRAIL_MAX):
+        cards.learn_one({"key": "k-1", "refund": refund})
+    assert len(cards.trail("k-1")) == TRAIL_MAX
+    assert cards.count("k-1", HOUR) == 3 * TRAIL_MAX
+    assert cards.count("k-1", HOUR + cards.half_life) == 1.5 * TRAIL_MAX
+
+
+def test_a_cashier_is_lifted_by_what_the_others_take_back_never_by_his_own() -> None:
+    cashiers = Cashiers()
+    for name, sales, refunds in (("c-1", 50, 20), ("c-2", 50, 2), ("c-3", 50, 2)):
+        one = cashiers.arrive(name)
+        one.today, one.refunds_today = sales, refunds
+    lifts = {
+        name: cashiers.lift(one, 0.04, *cashiers.lately()) for name, one in cashiers.state.items()
+    }
+    assert lifts["c-1"] == 1.0
+    assert lifts["c-2"] == lifts["c-3"] == LIFT_MAX
+    cashiers.next_day(1, 0.04)
+    assert cashiers.lately() == (150 * LATELY_KEEPS, 24 * LATELY_KEEPS)
+
+
+def test_a_run_keeps_its_numbers_within_what_it_is_packed_in() -> None:
+    cusum = MarkedCusum()
+    cusum.learn_one({"ratios": {0: 1.0}, "at": 2**80, "hour": 1, "owed": 0.1})
+    for _ in range(3):
+        charge(cusum.state, 1e12)
+    assert {abs(test.nats) for test in runs_in(cusum.state)} == {NUMBER_MAX}
+    assert {test.exposure for test in runs_in(cusum.state)} == {NUMBER_MAX}
+    assert {test.since for test in runs_in(cusum.state)} == {NUMBER_MAX}
 
 
 def test_a_returns_desk_is_learnt_as_its_cashier_s_habit() -> None:

@@ -233,6 +233,30 @@ def test_without_campaigns_nobody_steals() -> None:
     assert all(sample.label is None for sample in quiet)
 
 
+def _taken(**changes: object) -> dict[str, int]:
+    """Refunds of each campaign of a short stream."""
+    found = sample_stream(5, shops=4, days=21, campaigns_per_shop_week=2.0, **changes)  # type: ignore[arg-type]
+    return Counter({one.transaction_id: one.label for one in found if one.label}.values())
+
+
+def test_intensity_says_how_much_thieves_take_not_who_they_are() -> None:
+    usual, strong = _taken(), _taken(intensity=2.0)
+    assert set(usual) == set(strong)
+    assert 1.6 < sum(strong.values()) / sum(usual.values()) < 2.4
+
+
+def test_kinds_that_are_asked_for_are_there_and_no_others() -> None:
+    kinds = sample_incidents.MORE_KINDS
+    stream = [one for one in sample_stream(5, shops=4, days=21, kinds=kinds) if one.label]
+    assert {one.label.split(":")[1] for one in stream if one.label} == set(kinds)
+    by_label: dict[str, list[dict[str, str]]] = {}
+    for one in stream:
+        by_label.setdefault(one.label or "", []).append(json.loads(one.data))
+    for label, wires in by_label.items():
+        field = "original_transaction_id" if "receipt" in label else "customer_id"
+        assert Counter(wire.get(field) for wire in wires).most_common(1)[0][1] >= 0.9 * len(wires)
+
+
 def test_a_bare_stream_lacks_the_optional_fields() -> None:
     absent = (b"cashier_id", b"customer_id", b"card_token", b"original_tr", b"approval_limit")
     for sample in sample_stream(3, shops=3, days=4, bare=True):
