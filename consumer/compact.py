@@ -60,7 +60,7 @@ def compact(
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from consumer.compaction import Compaction
+    from consumer.compaction import Compaction, RowsDiffer
     from sinks.compacted_file import UnknownColumns
 
     store = _store(place, bucket, region, endpoint)
@@ -77,7 +77,7 @@ def compact(
         try:
             while (due := compaction.run()) is not None and wait:
                 time.sleep(max(0.0, due / SECOND - time.time()))
-        except (UnknownColumns, BotoCoreError, ClientError, OSError) as error:
+        except (UnknownColumns, RowsDiffer, BotoCoreError, ClientError, OSError) as error:
             raise click.ClickException(str(error)) from None
 
 

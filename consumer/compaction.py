@@ -6,7 +6,8 @@ run, so that whoever read the one manifest finds the files it speaks of:
 
 1. The plan of the unit (a day, or a month) says that attempt N is made. Of two compactors the one
    whose plan stands when its files do goes on; the other's files are nobody's.
-2. The files of attempt N are written, and the plan says so, and when.
+2. The files of attempt N are written, read again and held against what they were made from, and
+   the plan says so, and when.
 3. A grace later, each day's manifest is replaced, if it still is the one that was merged from.
 4. A grace later, what no manifest needs any more is deleted.
 
@@ -24,6 +25,7 @@ from uuid import uuid4
 
 import msgspec
 
+from consumer.compaction_plan import Found, Held, Plan, Planned, plan_of, put_plan
 from events.instant import HOUR, SECOND, Instant
 from sinks.manifest import (
     COMPACTED,
@@ -51,53 +53,14 @@ MONTH_BYTES_MAX = 128 * 2**20
 """The days of a past month become one version where they are no more than this."""
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """What becomes of one day: its next manifest, and the tag of the one it was made from."""
+class RowsDiffer(Exception):  # noqa: N818 -- says what is wrong
+    """What was written is not what was read: the version stays nobody's, and nothing is deleted."""
 
-    manifest: Manifest
-    base: str | None
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How far the attempts at one unit have come; `number` counts them and is never used again."""
-
-    number: int = 0
-    state: str = "idle"
-    """idle, writing or written."""
-    by: str = ""
-    """Whose attempt it is: no two compactors have one name."""
-    written_at: Instant = 0
-    days: tuple[Planned, ...] = ()
-
-
-class Held(msgspec.Struct, frozen=True):
-    """A day's manifest as it stands, and its tag."""
-
-    manifest: Manifest
-    tag: str
-
-
-class Lost(Exception):  # noqa: N818 -- says what happened
-    """Another compactor was first, or took a file away; nothing that readers see has changed."""
-
-
-class Found(msgspec.Struct):
-    """What lies in the store."""
-
-    hourly: dict[str, list[HourlyFile]]
-    """By date."""
-    versions: dict[str, list[str]]
-    """Keys of compacted files, by unit."""
-    plans: dict[str, Plan]
-    """Of the units that have files."""
-    manifests: dict[str, Held]
-    """By date."""
-
-    def fresh(self, date: str) -> list[HourlyFile]:
-        """Hourly files of `date` that its manifest does not know."""
-        held = self.manifests.get(date)
-        merged = set(held.manifest.merged) if held else set()
-        return [file for file in self.hourly.get(date, ()) if file.key not in merged]
+    def __init__(self, version: str, read: int, written: int) -> None:
+        super().__init__(
+            f"{version}: {read:,} rows were to be written, and its files hold {written:,}"
+            f"{', not the same' if read == written else ''}; nothing was changed or deleted"
+        )
 
 
 class Compaction:
@@ -133,6 +96,7 @@ class Compaction:
 
         Raises:
             sinks.compacted_file.UnknownColumns: a newer program wrote a file.
+            RowsDiffer: what was written does not hold the rows that were read.
         """
         found = self._look()
         due = [self._day(date, found) for date in sorted({*found.hourly, *found.manifests})]
@@ -152,7 +116,7 @@ class Compaction:
                 found.hourly[file.date].append(file)
         for key in self._store.keys(f"{COMPACTED}days/") + self._store.keys(f"{COMPACTED}months/"):
             found.versions[key.removeprefix(COMPACTED).rpartition("/")[0]].append(key)
-        found.plans = {unit: self._plan(unit)[0] for unit in found.versions}
+        found.plans = {unit: plan_of(self._store, unit)[0] for unit in found.versions}
         for key in self._store.keys(MANIFESTS):
             held = self._store.tagged(key)
             if held is not None:
@@ -177,6 +141,7 @@ class Compaction:
         dates = sorted(date for date in found.manifests if date.startswith(month))
         manifests = [found.manifests[date].manifest for date in dates]
         sizes = {manifest.version: manifest.size for manifest in manifests}
+        units = [f"days/date={date}" for date in dates]
         due = self._publish_written(unit)
         _, days = monthrange(int(month[:4]), int(month[5:]))
         if (
@@ -185,7 +150,7 @@ class Compaction:
             or len(sizes) == 1
             or sum(sizes.values()) > MONTH_BYTES_MAX
             or any(found.fresh(date) for date in found.hourly if date.startswith(month))
-            or any(self._plan(f"days/date={date}")[0].state == "written" for date in dates)
+            or any(plan_of(self._store, day)[0].state == "written" for day in units)
         ):
             return due
         return self._attempt(unit, [(date, [], found.manifests[date]) for date in dates])
@@ -194,9 +159,9 @@ class Compaction:
         self, unit: str, days: Sequence[tuple[str, Sequence[HourlyFile], Held | None]]
     ) -> Instant | None:
         """Steps 1 and 2: write a version of `days`, each of them with its fresh hourly files."""
-        before, tag = self._plan(unit)
+        before, tag = plan_of(self._store, unit)
         number = before.number + 1
-        if not self._put_plan(unit, Plan(number, "writing", self._by), tag):
+        if not put_plan(self._store, unit, Plan(number, "writing", self._by), tag):
             self._told(f"{unit}: another compactor is at work")
             return self._now() + self._grace
         version = f"{unit}/v{number:06d}"
@@ -223,10 +188,10 @@ class Compaction:
             )
             for date, fresh, held in days
         )
-        held, tag = self._plan(unit)
+        held, tag = plan_of(self._store, unit)
         written = Plan(number, "written", self._by, self._now(), planned)
         mine = (held.number, held.by) == (number, self._by)
-        if not mine or not self._put_plan(unit, written, tag):
+        if not mine or not put_plan(self._store, unit, written, tag):
             self._told(f"{unit}: another compactor was first")
             return self._now() + self._grace
         self._told(f"{version}: {rows:,} rows written; readers see them a grace later")
@@ -236,6 +201,7 @@ class Compaction:
         self, version: str, days: Sequence[tuple[str, Sequence[HourlyFile], Held | None]]
     ) -> tuple[int, int, int]:
         from sinks.compacted_file import Source, compact
+        from sinks.position_sum import sum_in
 
         dates_of: dict[tuple[str, int], list[str]] = defaultdict(list)
         for date, _, held in days:
@@ -253,16 +219,18 @@ class Compaction:
             self._store.put(part_key(version, part), body)
             sizes.append(len(body))
 
-        rows = sum(source.file.metadata.num_rows for source in sources)
-        parts = compact(sources, version, put)
-        return parts, sum(sizes), rows
+        made = compact(sources, version, put)
+        stand = sum_in(self._open(part_key(version, part)) for part in range(made.parts))
+        if stand != made.rows:
+            raise RowsDiffer(version, made.rows.rows, stand.rows)
+        return made.parts, sum(sizes), stand.rows
 
     def _open(self, key: str) -> Any:
         return self._opened(self._store.get(key))
 
     def _publish_written(self, unit: str) -> Instant | None:
         """Step 3, where it is due; when it will be; None where there is nothing to publish."""
-        plan, tag = self._plan(unit)
+        plan, tag = plan_of(self._store, unit)
         if plan.state != "written":
             return None
         due = plan.written_at + self._grace
@@ -274,10 +242,10 @@ class Compaction:
             whole = all(part_key(manifest.version, n) in there for n in range(manifest.parts))
             if not whole:
                 self._told(f"{manifest.version}: files are gone; the next run begins anew")
-                self._put_plan(unit, Plan(plan.number, "writing"), tag)
+                put_plan(self._store, unit, Plan(plan.number, "writing"), tag)
                 return self._now() + self._grace
             self._publish(planned)
-        self._put_plan(unit, Plan(plan.number), tag)
+        put_plan(self._store, unit, Plan(plan.number), tag)
         return self._now() + self._grace
 
     def _publish(self, planned: Planned) -> None:
@@ -324,15 +292,6 @@ class Compaction:
             self._store.delete(key)
         self._told(f"{len(keys)} {what} deleted, which nobody needs any more")
         return None
-
-    def _plan(self, unit: str) -> tuple[Plan, str | None]:
-        held = self._store.tagged(f"{COMPACTED}plans/{unit}.json")
-        return (
-            (Plan(), None) if held is None else (msgspec.json.decode(held[0], type=Plan), held[1])
-        )
-
-    def _put_plan(self, unit: str, plan: Plan, tag: str | None) -> bool:
-        return self._store.put_if(f"{COMPACTED}plans/{unit}.json", msgspec.json.encode(plan), tag)
 
 
 def _in_memory(body: bytes) -> Any:

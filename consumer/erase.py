@@ -10,6 +10,7 @@ from typing import Final
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from consumer.compaction import RowsDiffer
 from consumer.erase_index import IndexErasure, IndexRefused
 from consumer.erase_lake import LakeErasure
 from consumer.erase_letters import LetterErasure, Person
@@ -89,7 +90,14 @@ def erase(
         raise click.ClickException(f"gave up after {seconds_max:g} s, erase again: {error}") from (
             error
         )
-    except (IndexRefused, NoCredentials, UnknownColumns, ClientError, BotoCoreError) as error:
+    except (
+        IndexRefused,
+        NoCredentials,
+        UnknownColumns,
+        RowsDiffer,
+        ClientError,
+        BotoCoreError,
+    ) as error:
         raise click.ClickException(f"{error}; what was done stays done, erase again") from error
     if not json_lines:
         click.echo(_gone_by_itself(settings), err=True)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from events.instant import HOUR
+from sinks.position_sum import POSITION, PositionSum, repeated_in, sum_of
 from sinks.schema import COMPACTED_OPTIONS, COMPACTED_SCHEMA, SCHEMA
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ BLOOM_ROWS_MIN = 65_536
 _GROUPS = 16
 _BLOOMED = ("transaction_id", "customer_id")
 _BLOOM_ERRORS = 0.05
-_POSITION = ["shard_id", "sequence_number", "sub_sequence_number"]
-_ORDER = [(name, "ascending") for name in ("shop_id", "occurred_at", *_POSITION)]
+_ORDER = [(name, "ascending") for name in ("shop_id", "occurred_at", *POSITION)]
 _CELL = ["shop_id", "hour"]
 
 _Cell = tuple[str, int]
@@ -54,6 +54,16 @@ class Source(msgspec.Struct, frozen=True):
     dates: tuple[str, ...] | None = None
 
 
+class Compacted(msgspec.Struct, frozen=True):
+    """How many files were made, and which rows belong into them: those read, each Position once.
+
+    `rows` is counted apart from what was written, so that the files can be held against it.
+    """
+
+    parts: int
+    rows: PositionSum
+
+
 def compact(
     sources: Sequence[Source],
     version: str,
@@ -63,8 +73,8 @@ def compact(
     part_bytes_max: int = PART_BYTES_MAX,
     group_rows_min: int = GROUP_ROWS_MIN,
     bloom_rows_min: int = BLOOM_ROWS_MIN,
-) -> int:
-    """Give all rows of `sources`, each Position once, to `put` as numbered files; their number.
+) -> Compacted:
+    """Give all rows of `sources`, each Position once, to `put` as numbered files.
 
     Rows are sorted by shop and time, over all files. `put` is called with one file at a time; held
     are a file, `rows_max` rows or one shop's hour where that is more, and the rows of a row group.
@@ -73,17 +83,22 @@ def compact(
         UnknownColumns: a source has columns that the declared schema has not.
     """
     counts: Counter[_Cell] = Counter()
+    rows = PositionSum()
     for source in sources:
-        counts.update(_counted(source))
+        cells, positions = _counted(source)
+        counts.update(cells)
+        rows += positions
     groups = max(1, min(_GROUPS, counts.total() // group_rows_min))
     group_rows = min(GROUP_ROWS_MAX, -(-counts.total() // groups))
     out = _Files(put, group_rows, COMPACTED_OPTIONS | _blooms(group_rows, bloom_rows_min))
     for low, high in _ranges(counts, rows_max):
-        out.add(_merged([_between(source, low, high) for source in sources], version))
+        table = pa.concat_tables([_between(source, low, high) for source in sources])
+        rows -= repeated_in(table)
+        out.add(_merged(table, version))
         if out.bytes >= part_bytes_max:
             out.end()
     out.end()
-    return out.parts
+    return Compacted(out.parts, rows)
 
 
 class _Files:
@@ -138,20 +153,23 @@ def _blooms(group_rows: int, rows_min: int) -> dict[str, Any]:
     return {"bloom_filter_options": filters}
 
 
-def _counted(source: Source) -> Counter[_Cell]:
-    """Rows by shop and hour."""
+def _counted(source: Source) -> tuple[Counter[_Cell], PositionSum]:
+    """Rows by shop and hour, and all of them by their Positions."""
     unknown = set(source.file.schema_arrow.names) - set(COMPACTED_SCHEMA.names)
     if unknown:
         raise UnknownColumns(f"columns {', '.join(sorted(unknown))} are not in the schema")
     counts: Counter[_Cell] = Counter()
+    rows = PositionSum()
     for group in range(source.file.num_row_groups):
-        table = _of_dates(_read(source, group, ["shop_id", "occurred_at"]), source.dates)
+        columns = ["shop_id", "occurred_at", *POSITION]
+        table = _of_dates(_read(source, group, columns), source.dates)
+        rows += sum_of(table)
         cells = table.select(["shop_id"]).append_column("hour", _hours(table))
         grouped = cells.group_by(_CELL).aggregate([([], "count_all")])
-        columns = (grouped[name].to_pylist() for name in (*_CELL, "count_all"))
-        for shop, hour, count in zip(*columns, strict=True):
+        lists = (grouped[name].to_pylist() for name in (*_CELL, "count_all"))
+        for shop, hour, count in zip(*lists, strict=True):
             counts[shop, hour] += count
-    return counts
+    return counts, rows
 
 
 def _ranges(counts: Counter[_Cell], rows_max: int) -> Iterator[tuple[_Cell, _Cell | None]]:
@@ -185,10 +203,9 @@ def _between(source: Source, low: _Cell, high: _Cell | None) -> Any:
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
-def _merged(tables: Sequence[Any], version: str) -> Any:
-    table = pa.concat_tables(tables)
-    numbered = table.select(_POSITION).append_column("row", pa.array(range(len(table))))
-    first = numbered.group_by(_POSITION).aggregate([("row", "min")])["row_min"]
+def _merged(table: Any, version: str) -> Any:
+    numbered = table.select(POSITION).append_column("row", pa.array(range(len(table))))
+    first = numbered.group_by(POSITION).aggregate([("row", "min")])["row_min"]
     table = table.take(first)
     table = table.take(pc.sort_indices(table, sort_keys=_ORDER))
     versions = pa.repeat(pa.scalar(version), len(table))

@@ -22,6 +22,7 @@ from sinks.manifest import (
 )
 from sinks.memory import MemoryObjectStore
 from sinks.parquet import ClosedHour, ParquetSink, encode
+from sinks.position_sum import sum_in
 from sinks.rows import rows
 from sinks.schema import COMPACTED_SCHEMA, FINAL_OPTIONS, SCHEMA
 from tests.sinks.made import NOON, SHARD, scored, trade
@@ -35,8 +36,9 @@ def opened(items: list[Any]) -> Any:
 
 def made(sources: list[Source], **options: Any) -> list[bytes]:
     bodies: list[bytes] = []
-    parts = compact(sources, "v", lambda _, body: bodies.append(body), **options)
-    assert parts == len(bodies)
+    done = compact(sources, "v", lambda _, body: bodies.append(body), **options)
+    assert done.parts == len(bodies)
+    assert done.rows == sum_in(pq.ParquetFile(BytesIO(body)) for body in bodies)
     return bodies
 
 
@@ -79,6 +81,20 @@ def test_a_file_that_is_full_is_followed_by_another() -> None:
 def test_a_position_that_lies_in_two_sources_is_one_row() -> None:
     sources = [Source(opened(TRADE)), Source(opened(TRADE[100:300]))]
     assert ids(made(sources, rows_max=50)) == in_order(TRADE)
+
+
+@pytest.mark.parametrize("rows_max", [50, 10_000])
+def test_rows_that_were_read_are_told_from_those_that_were_not(rows_max: int) -> None:
+    """The sum of what belongs into the files is none of the files' own: it tells other rows."""
+    done = compact(
+        [Source(opened(TRADE)), Source(opened(TRADE[100:300]))],
+        "v",
+        lambda *_: None,
+        rows_max=rows_max,
+    )
+    assert done.rows == sum_in([opened(TRADE[300:]), opened(TRADE[:300])])
+    for others in (TRADE[1:], [*TRADE[1:], TRADE[1]], [*TRADE[1:], scored(9_999)]):
+        assert done.rows != sum_in([opened(others)])
 
 
 def test_of_a_month_only_the_days_asked_for_are_taken() -> None:
