@@ -2,7 +2,7 @@
 
 import gc
 
-BATCHES_BETWEEN_MAX = 50
+BATCHES_BETWEEN_MAX = 16
 
 
 class Garbage:
