@@ -11,7 +11,7 @@ are found by one and the same test.
 
 from collections.abc import Mapping
 from math import log1p
-from struct import Struct
+from struct import Struct, error
 from typing import Any, NamedTuple, Protocol
 
 from river import base
@@ -64,13 +64,16 @@ def runs_in(runs: Runs) -> list[Test]:
 
 
 def _packed(key: int, nats: int, n: int, exposure: int, since: int) -> bytes:
-    return _PACKED.pack(
-        key,
-        max(min(nats, NUMBER_MAX), -NUMBER_MAX),
-        min(n, REFUNDS_MAX),
-        min(exposure, NUMBER_MAX),
-        max(min(since, NUMBER_MAX), -NUMBER_MAX),
-    )
+    try:
+        return _PACKED.pack(key, nats, n, exposure, since)
+    except error:  # one of them is beyond what there is room for
+        return _PACKED.pack(
+            key,
+            max(min(nats, NUMBER_MAX), -NUMBER_MAX),
+            min(n, REFUNDS_MAX),
+            min(exposure, NUMBER_MAX),
+            max(min(since, NUMBER_MAX), -NUMBER_MAX),
+        )
 
 
 class MarkedCusum(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
