@@ -161,7 +161,10 @@ class Compaction:
         """Steps 1 and 2: write a version of `days`, each of them with its fresh hourly files."""
         before, tag = plan_of(self._store, unit)
         number = before.number + 1
-        if not put_plan(self._store, unit, Plan(number, "writing", self._by), tag):
+        writing = msgspec.structs.replace(
+            before, number=number, state="writing", by=self._by, written_at=0, days=()
+        )
+        if not put_plan(self._store, unit, writing, tag):
             self._told(f"{unit}: another compactor is at work")
             return self._now() + self._grace
         version = f"{unit}/v{number:06d}"
@@ -189,7 +192,9 @@ class Compaction:
             for date, fresh, held in days
         )
         held, tag = plan_of(self._store, unit)
-        written = Plan(number, "written", self._by, self._now(), planned)
+        written = msgspec.structs.replace(
+            held, state="written", written_at=self._now(), days=planned
+        )
         mine = (held.number, held.by) == (number, self._by)
         if not mine or not put_plan(self._store, unit, written, tag):
             self._told(f"{unit}: another compactor was first")
@@ -242,11 +247,15 @@ class Compaction:
             whole = all(part_key(manifest.version, n) in there for n in range(manifest.parts))
             if not whole:
                 self._told(f"{manifest.version}: files are gone; the next run begins anew")
-                put_plan(self._store, unit, Plan(plan.number, "writing"), tag)
+                self._put_again(unit, plan, "writing", tag)
                 return self._now() + self._grace
             self._publish(planned)
-        put_plan(self._store, unit, Plan(plan.number), tag)
+        self._put_again(unit, plan, "idle", tag)
         return self._now() + self._grace
+
+    def _put_again(self, unit: str, plan: Plan, state: str, tag: str | None) -> None:
+        after = Plan(plan.number, state, called_off_at=plan.called_off_at)
+        put_plan(self._store, unit, after, tag)
 
     def _publish(self, planned: Planned) -> None:
         manifest = msgspec.structs.replace(planned.manifest, since=self._now())

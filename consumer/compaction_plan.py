@@ -23,11 +23,13 @@ class Plan(msgspec.Struct, frozen=True):
 
     number: int = 0
     state: str = "idle"
-    """idle, writing, written, or superseded: an attempt was called off, at `written_at`."""
+    """idle, writing, written, or superseded: its attempt was called off."""
     by: str = ""
     """Whose attempt it is: no two compactors have one name."""
     written_at: Instant = 0
     days: tuple[Planned, ...] = ()
+    called_off_at: Instant = 0
+    """When an attempt was called off by an erasure, the last time; those after it keep that."""
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ ERASE_SECONDS_MAX: Final = 14_400.0
 """How long it may take, unless it is told otherwise."""
 
 LEFT: Final = 3
-"""Exit status where something is left: erase again, as the report says."""
+"""Exit status where something is left or may come back: erase again, as the report says."""
 
 
 @click.command()
@@ -67,8 +67,9 @@ def erase(
     value asks for it, so that it does not stay in the shell's history. Safe to break off and to
     do again; docs/privacy.md says what goes by itself, and when.
 
-    Exit status: 0 nothing is left; 1 a service or a setting; 2 the command line; 3 something is
-    left, and the report says until when.
+    Exit status: 0 nothing is left, and nobody who read it before brings it back; 1 a service or a
+    setting; 2 the command line; 3 something is left or may come back, and the report says when to
+    run it again.
     """
     person = Person(_asked("customer", customer), _asked("card", card), _asked("email", email))
     if person == Person():
@@ -82,7 +83,7 @@ def erase(
         places = _run(settings, person, keys, deadline, dry_run=dry_run)
         clean = True
         for place in places:
-            clean = clean and place.whole and (dry_run or not place.left)
+            clean = clean and place.clean(dry_run=dry_run)
             _say(place, dry_run=dry_run, json_lines=json_lines)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error

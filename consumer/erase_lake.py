@@ -2,7 +2,8 @@
 
 A file that a worker published or staged is replaced by one put, which is atomic, and only while it
 still is the one that was read. A compacted day is replaced as `tillwatch compact` does it: a new
-version, its manifest a grace later, and the old files deleted a grace after that.
+version, its manifest a grace later, and the old files deleted a grace after that. Who read a file
+before that and writes what it made of it later would bring the person back: see `LakeErasure.run`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from consumer.compaction import GRACE, Compaction
+import msgspec
+
+from consumer.compaction import GRACE
+from consumer.erase_compacted import Rewriting
+from consumer.erase_file import Cleaned, file_of, holds, rewritten, rewritten_at
 from consumer.erase_report import Place
 from events.instant import to_iso
-from sinks.erasure import NAMING, PERSONAL, without_names_in, without_person_in
-from sinks.manifest import COMPACTED, HOURLY, MANIFESTS, part_key
+from sinks.manifest import COMPACTED, HOURLY, MANIFESTS
 from sinks.page_rows import PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from events.instant import Instant
     from sinks.erasure import Subject
@@ -48,55 +52,125 @@ class LakeErasure:
     ) -> None:
         self._store = store
         self._subject = subject
+        self._now = now
         self._told = told
         self._dry_run = dry_run
         self._versions = versions
-        self._compaction = _Rewriting(store, now, told, opened=self._cleaned, grace=grace)
+        self._grace = grace
+        self._compaction = Rewriting(store, now, told, opened=self._cleaned, grace=grace)
+        self._done: set[str] = set()
+        """Keys that need no second look: clean when they were read, or told of already."""
 
     def run(self) -> Iterator[Place]:
-        """One place after the other, as far as it came."""
-        yield self._in_place("Parquet: staged", STAGING)
+        """One place after the other, as far as it came.
+
+        Hours are rewritten before attempts at merging them are called off, and everything that is
+        new is looked at behind both: so what had read the person before has given up, or its file
+        is found, or the report says until when one may still come.
+        """
+        yield self._staged()
         yield self._in_place("Parquet: hourly", HOURLY)
         yield self._in_place("Parquet: pages", PAGES)
+        under_way = None if self._dry_run else self._compaction.call_off()
         yield self._compacted()
+        yield self._again(under_way)
         if self._versions is not None:
             yield self._old_versions(self._versions)
 
+    def _staged(self) -> Place:
+        """Staged parts; a worker may hold an hour that it merged from one before it was rewritten.
+
+        Such a part is deleted once that hour is put, so while it is there, it says how long ago it
+        was rewritten.
+        """
+        place = self._in_place("Parquet: staged", STAGING)
+        if self._dry_run:
+            return place
+        files = map(self._file, self._parquet(STAGING))
+        due = max((rewritten_at(file) for file in files if file), default=0) + self._grace
+        if self._now() >= due:
+            return place
+        note = f"a worker may be publishing what it had read: erase again after {to_iso(due)}"
+        note = "; ".join(filter(None, (place.note, note)))
+        return msgspec.structs.replace(place, note=note, whole=False)
+
+    def _parquet(self, prefix: str) -> list[str]:
+        return [key for key in self._store.keys(prefix) if key.endswith(".parquet")]
+
     def _in_place(self, name: str, prefix: str) -> Place:
+        found, erased = self._replaced(self._parquet(prefix))
+        note = "changed meanwhile; erase again" if found > erased and not self._dry_run else ""
+        return Place(name, "files", found, erased, note)
+
+    def _replaced(self, keys: Iterable[str]) -> tuple[int, int]:
+        """How many of `keys` hold the person, and how many were written anew without."""
         found = erased = 0
-        for key in self._store.keys(prefix):
-            if not key.endswith(".parquet"):
-                continue
+        for key in keys:
             held = self._store.tagged(key)
-            if held is None or not self._holds(held[0]):
+            if held is None:
+                continue
+            file = file_of(held[0])
+            if file is None or not holds(file, self._subject):
+                self._done.add(key)
                 continue
             found += 1
             self._told(key)
             # Where it is not the one that was read any more, or gone, the next run looks again.
-            if not self._dry_run and self._store.put_if(key, self._rewritten(held[0]), held[1]):
-                erased += 1
-        note = "changed meanwhile; erase again" if found > erased and not self._dry_run else ""
-        return Place(name, "files", found, erased, note)
+            if not self._dry_run:
+                body = rewritten(file, self._subject, self._now())
+                erased += self._store.put_if(key, body, held[1])
+        return found, erased
 
     def _compacted(self) -> Place:
-        """Live files are written anew through their day's manifest; others wait for their end."""
-        holding = [
-            key
-            for key in self._store.keys(COMPACTED)
-            if key.endswith(".parquet") and not key.startswith(MANIFESTS)
-            if self._holds(self._get(key))
-        ]
-        for key in holding:
-            self._told(key)
+        """Live files are written anew through their day's manifest; others wait for their end.
+
+        One that no reader was pointed to yet is replaced where it is.
+        """
+        every = self._merged()
+        holding = [key for key in every if self._holds(self._get(key))]
+        self._done.update(every)
         due: list[Instant] = []
         if holding and not self._dry_run:
-            due = self._compaction.rewrite(set(holding))
-        left = set(holding) & set(self._store.keys(COMPACTED)) if holding else set()
+            unseen = self._compaction.unseen(holding)
+            self._done -= unseen
+            self._replaced(sorted(unseen))
+            due = self._compaction.rewrite(set(holding) - unseen)
+        for key in holding:
+            self._told(key)
+        left = [key for key in holding if self._holds(self._get(key))]
         note = ""
         if left and not self._dry_run:
             at = f" after {to_iso(max(due))}" if due else ""
             note = f"readers may still need them: erase again{at}, or run `tillwatch compact`"
         return Place("Parquet: compacted", "files", len(holding), len(holding) - len(left), note)
+
+    def _merged(self) -> list[str]:
+        return [key for key in self._parquet(COMPACTED) if not key.startswith(MANIFESTS)]
+
+    def _again(self, under_way: Instant | None) -> Place:
+        """A last look at what came meanwhile, and at what was written anew; and who may be at it.
+
+        `under_way` is until when an attempt at merging that was called off may still put files.
+        """
+        name, of = "Parquet: looked again", "files that came meanwhile"
+        if self._dry_run:
+            return Place(name, of, 0, 0)
+        found = erased = 0
+        for prefix in (STAGING, HOURLY, PAGES):
+            new = [key for key in self._parquet(prefix) if key not in self._done]
+            came, gone = self._replaced(new)
+            found, erased = found + came, erased + gone
+        merged = [key for key in self._merged() if key not in self._done]
+        holding = [key for key in merged if self._holds(self._get(key))]
+        unseen = self._compaction.unseen(holding) if holding else set()
+        _, gone = self._replaced(sorted(unseen))
+        found, erased = found + len(holding), erased + gone
+        due = [at for at in (under_way, self._compaction.call_off()) if at is not None]
+        notes = [f"a day was being merged: erase again after {to_iso(max(due))}"] if due else []
+        if found:
+            after = to_iso(self._now() + self._grace)
+            notes.append(f"something wrote them just now: erase again after {after}")
+        return Place(name, of, found, erased, "; ".join(notes), whole=not notes)
 
     def _old_versions(self, versions: OldVersions) -> Place:
         found = erased = 0
@@ -122,127 +196,13 @@ class LakeErasure:
             return b""
 
     def _holds(self, body: bytes) -> bool:
-        """Whether a file has rows of the subject; one that is no Parquet file has none."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        file = file_of(body)
+        return file is not None and holds(file, self._subject)
 
-        if not body:
-            return False
-        try:
-            file = pq.ParquetFile(BytesIO(body))
-        except pa.ArrowInvalid:
-            return False
-        telling = (*self._subject.fields, *NAMING)
-        names = [name for name in telling if name in file.schema_arrow.names]
-        return bool(names) and any(
-            _without(file.read_row_group(group, names, use_threads=False), self._subject)[1]
-            for group in range(file.num_row_groups)
-        )
-
-    def _rewritten(self, body: bytes) -> bytes:
-        """The file without the person, its row groups as they were: a snapshot counts on them."""
-        import pyarrow.parquet as pq
-
-        from sinks.schema import FINAL_OPTIONS, STAGED_OPTIONS
-
-        file = pq.ParquetFile(BytesIO(body))
-        schema = _declared(file.schema_arrow)
-        kind = file.metadata.row_group(0).column(0).compression
-        options = STAGED_OPTIONS if kind == "SNAPPY" else FINAL_OPTIONS
-        if "customer_id" not in schema.names:  # pages: see sinks/page_rows.py
-            options = {"compression": "zstd", "store_schema": False}
-        sink = BytesIO()
-        with pq.ParquetWriter(sink, schema, **options) as writer:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, use_threads=False)
-                table, _ = _without(table, self._subject)
-                columns = table.columns
-                writer.write_table(
-                    type(table).from_arrays(columns, schema=schema), row_group_size=len(table)
-                )
-        return sink.getvalue()
+    def _file(self, key: str) -> Any:
+        return file_of(self._get(key))
 
     def _cleaned(self, body: bytes) -> Any:
         import pyarrow.parquet as pq
 
-        return _Cleaned(pq.ParquetFile(BytesIO(body)), self._subject)
-
-
-def _without(table: Any, subject: Subject) -> tuple[Any, int]:
-    """A table of sales or pages without the subject, and how many rows that changed."""
-    table, sales = without_person_in(table, subject)
-    table, named = without_names_in(table, subject)
-    return table, sales + named
-
-
-def _declared(schema: Any) -> Any:
-    """The schema of a file, without the field ids that reading puts into it."""
-    import pyarrow as pa
-
-    from sinks.schema import SCHEMA
-
-    declared = {field.name: field for field in SCHEMA}
-    return pa.schema(
-        [
-            declared[field.name]
-            if field.name in declared and declared[field.name].type == field.type
-            else field.remove_metadata()
-            for field in schema
-        ]
-    )
-
-
-_CHANGED = frozenset({*PERSONAL, "score_reasons"})
-
-
-class _Cleaned:
-    """A Parquet file that is read without the person."""
-
-    def __init__(self, file: Any, subject: Subject) -> None:
-        self._file = file
-        self._subject = subject
-        self.metadata = file.metadata
-        self.num_row_groups = file.num_row_groups
-        self.schema_arrow = file.schema_arrow
-
-    def read_row_group(self, group: int, columns: list[str] | None = None, **options: Any) -> Any:
-        """As the file's own; what is asked for is read together with what tells whose it is."""
-        if columns is not None and not _CHANGED.intersection(columns):
-            return self._file.read_row_group(group, columns=columns, **options)
-        table = self._file.read_row_group(group, **options)
-        table, _ = without_person_in(table, self._subject)
-        return table if columns is None else table.select(columns)
-
-
-class _Rewriting(Compaction):
-    """Makes versions anew that hold certain files; a run of `tillwatch compact` finishes them."""
-
-    def rewrite(self, keys: set[str]) -> list[Instant]:
-        """Take every live version that has one of `keys` a step further; when the next are due."""
-        due = []
-        for unit in self._units(keys):
-            at = self._publish_written(unit)
-            if at is None and unit in self._units(keys):
-                found = self._look()
-                at = self._attempt(
-                    unit,
-                    [
-                        (date, found.fresh(date), held)
-                        for date, held in sorted(found.manifests.items())
-                        if held.manifest.version.startswith(f"{unit}/")
-                    ],
-                )
-            due.append(at)
-        due += self._clean(self._look())
-        return [at for at in due if at is not None]
-
-    def _units(self, keys: set[str]) -> list[str]:
-        """Units whose live version has one of `keys`."""
-        return sorted(
-            {
-                held.manifest.version.rpartition("/")[0]
-                for held in self._look().manifests.values()
-                for part in range(held.manifest.parts)
-                if part_key(held.manifest.version, part) in keys
-            }
-        )
+        return Cleaned(pq.ParquetFile(BytesIO(body)), self._subject)

@@ -18,12 +18,17 @@ class Place(msgspec.Struct, frozen=True):
     erased: int
     note: str = ""
     whole: bool = True
-    """Whether all of the place was looked through."""
+    """Whether all of the place was looked through, and nothing that read it before may bring back
+    what is erased; else `note` says when to erase again."""
 
     @property
     def left(self) -> int:
         """What still holds some."""
         return self.found - self.erased
+
+    def clean(self, *, dry_run: bool) -> bool:
+        """Whether nothing is left to do here, or, of a dry run, to look at."""
+        return self.whole and (dry_run or not self.left)
 
 
 def lines(places: Iterable[Place], *, dry_run: bool) -> Iterator[str]:

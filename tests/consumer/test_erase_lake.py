@@ -91,6 +91,7 @@ def test_hourly_and_staged_files_are_replaced_where_they_are(tmp_path: Path) -> 
         "Parquet: hourly": (4, 4),
         "Parquet: pages": (0, 0),
         "Parquet: compacted": (0, 0),
+        "Parquet: looked again": (0, 0),
     }
     assert holding(store) == []
     assert seen(tmp_path) == Counter(ids)
