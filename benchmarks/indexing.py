@@ -150,6 +150,7 @@ def _row(name: str, variant: str, kept: templates.Kept, count: int) -> Row:
         indexed = _run(variant, node.url, count)
         # Refreshed and merged, so that what is left for later is in the figure, and in the bytes.
         client.indices.forcemerge(index="transactions-*", max_num_segments=1, request_timeout=300)
+        client.indices.flush(index="transactions-*", force=True)  # merged segments go with it
         found = client.count(index="transactions-*")["count"]
         if found != count:
             raise RuntimeError(f"{found} documents of {count} were indexed")

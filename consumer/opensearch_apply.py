@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sinks.cluster_changes import Change
 
 CODEC = "best_compression"
-"""Three tenths less disk for a tenth more of the node's time (docs/benchmarks.md)."""
+"""Three tenths less disk for a tenth to a quarter more of the node's time (docs/benchmarks.md)."""
 
 WOULD_CHANGE = 3
 """Exit status of a dry run that found something to change."""

@@ -166,7 +166,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     Without a refresh interval OpenSearch refreshes an index every second while somebody searches
     it, and otherwise when somebody does: a stream that nobody looks at takes the node a sixth less.
-    best_compression takes it a tenth more for every document, and three tenths less of the disk.
+    best_compression takes it a tenth to a quarter more, and three tenths less of the disk.
     """
 
     shards: int = 1
