@@ -26,7 +26,7 @@ demo: install ## Everything here, on this machine: ARGS="--once …" for a bound
 	@$(RUN)tillwatch demo $(ARGS)
 
 test: install ## All tests that this machine can run
-	$(RUN)pytest $(ARGS)
+	$(RUN)pytest -n 2 --dist loadfile $(ARGS)
 
 lint: install ## Style, formatting and types
 	$(RUN)ruff check .
