@@ -14,6 +14,7 @@ import consumer.erase
 from consumer.cli import main
 from consumer.compaction import GRACE, Compaction
 from consumer.compaction_plan import plan_of
+from consumer.erase_compacted import Rewriting
 from consumer.hours import Hours
 from events.instant import DAY, MINUTE
 from sinks.memory import MemoryObjectStore
@@ -74,6 +75,10 @@ def test_a_day_that_was_being_merged_does_not_bring_the_person_back(then: str) -
     assert plan_of(store, f"days/date={DATE}")[0].state == "superseded"
     assert now_in(store) == Counter(ids)
     assert not clean(erased(store, clock)), "the grace is not over"
+    if then == "compact":
+        compacting(store, clock).run()
+        assert plan_of(store, f"days/date={DATE}")[0].state == "written"
+        assert not clean(erased(store, clock)), "an attempt after it does not make it forgotten"
     clock.at += GRACE
     if then == "compact":
         drive(compacting(store, clock), clock)
@@ -239,14 +244,15 @@ def publish_once(_: Clock, store: ConditionalStore) -> None:
 def test_who_had_read_before_and_goes_on_before_any_call_breaks_no_promise(
     prefix: str, work: Callable[[Clock, Any], object]
 ) -> None:
-    calls, at = 1, 0
+    calls, at, met = 1, 0, 0
     while at < calls:
         at += 1
         store, ids, clock = fresh()
         paused = Paused(store, prefix, partial(work, clock))
         between = Between(store, at, paused.go_on)
-        done = clean(erased(between, clock))  # type: ignore[arg-type]
-        calls = between.calls
+        report = erased(between, clock)  # type: ignore[arg-type]
+        done, calls = clean(report), between.calls
+        met += report["Parquet: looked again"].erased
         paused.go_on()
         assert not ids - now_in(store)
         if done:
@@ -254,6 +260,7 @@ def test_who_had_read_before_and_goes_on_before_any_call_breaks_no_promise(
         to_the_end(store, clock)
         assert not ids - now_in(store)
     assert calls > 15
+    assert met, "the last look finds what came behind the first"
 
 
 def to_the_end(store: ConditionalStore, clock: Clock) -> None:
@@ -307,6 +314,42 @@ def test_an_hour_that_came_while_others_were_looked_at_is_found_by_the_last_look
     assert (again.found, again.erased) == (1, 1)
     assert not clean(report)
     assert holding(store) == []
+
+
+def test_who_merges_an_hour_that_came_meanwhile_is_called_off_as_well() -> None:
+    """The attempt begins behind the first look at the plans, and reads what the last one finds."""
+    calls, at, met = 1, 0, 0
+    while at < calls:
+        at += 1
+        store, _, clock = fresh()
+        begun: list[Paused] = []
+
+        def begin(store: MemoryObjectStore = store, clock: Clock = clock) -> None:
+            publish(store, range(5, 6), 600)
+            begun.append(Paused(store, "compacted/days/", partial(compact_once, clock)))  # noqa: B023 -- called in this round alone
+
+        between = Between(store, at, begin)
+        report = erased(between, clock)  # type: ignore[arg-type]
+        calls = between.calls
+        if report["Parquet: looked again"].found:
+            met += 1
+            assert plan_of(store, f"days/date={DATE}")[0].state == "superseded", f"call {at}"
+        for paused in begun:
+            paused.go_on()
+        to_the_end(store, clock)
+    assert met > 2
+
+
+def test_an_attempt_that_cannot_be_called_off_is_waited_for() -> None:
+    """It goes on in the moment between the look at its plan and the put."""
+    store, clock = MemoryObjectStore(), Clock()
+    publish(store, range(1), 0)
+    paused = Paused(store, "compacted/days/", partial(compact_once, clock))
+    calling = Between(store, 3, paused.go_on)  # behind the list of plans, and the plan
+    off = Rewriting(calling, clock, lambda _: None)  # type: ignore[arg-type]
+    assert off.call_off() == clock.at + GRACE
+    assert plan_of(store, f"days/date={DATE}")[0].state == "written"
+    assert off.call_off() is None
 
 
 @pytest.mark.parametrize(("under_way", "status"), [(True, 3), (False, 0)])
