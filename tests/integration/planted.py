@@ -25,6 +25,8 @@ CLEAR = ("quorthon", "planted.example", "07700900461", "4539148803436467", TOKEN
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _SEPARATED = re.compile(r"(?<=\d)[ .\-]{1,2}(?=\d)")
 
+NAMED_CASHIER = "jane.till@planted.example"
+
 
 def found_in(data: bytes | str, needles: Iterable[str] = CLEAR) -> list[str]:
     """Which of `needles` stand in `data`, in whatever groups or escapes."""
@@ -88,7 +90,9 @@ def trade() -> list[bytes]:
             at=midnight + 12 * DAY + 10 * HOUR + number * 40 * MINUTE,
             kind="REFUND",
             total="19.90",
-            **personal(cashier_id="jane.till@planted.example" if number == 8 else f"c-{number % 4}"),
+            **personal(
+                cashier_id="jane.till@planted.example" if number == 8 else f"c-{number % 4}"
+            ),
         )
         for number in range(9)
     ]
