@@ -90,9 +90,7 @@ def trade() -> list[bytes]:
             at=midnight + 12 * DAY + 10 * HOUR + number * 40 * MINUTE,
             kind="REFUND",
             total="19.90",
-            **personal(
-                cashier_id="jane.till@planted.example" if number == 8 else f"c-{number % 4}"
-            ),
+            **personal(cashier_id=NAMED_CASHIER if number == 8 else f"c-{number % 4}"),
         )
         for number in range(9)
     ]
