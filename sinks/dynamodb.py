@@ -21,6 +21,13 @@ than two machines' clocks differ.
 """
 
 
+FRESH_SECONDS_MAX = 5
+"""So old a claim may be when it is known to be made."""
+
+CLAIMS_MAX = 3
+"""Claims made one after the other; beyond that the page counts as held, and waits its turn."""
+
+
 class Claim(Enum):
     """What the ledger says to who wants to send a page."""
 
@@ -59,9 +66,18 @@ class Ledger:
 
         What another process claimed less than `CLAIM_SECONDS_MAX` ago is `HELD`; beyond that it
         is taken over, and nobody knows whether the page went out. It then goes out, perhaps again,
-        with the same page id and revision.
+        with the same page id and revision. A claim that took longer than `FRESH_SECONDS_MAX` to
+        make is made again: a worker that stood still meanwhile does not send on an old one.
         """
-        now = self._clock() // SECOND
+        for _ in range(CLAIMS_MAX):
+            now = self._clock() // SECOND
+            if not self._claimed(page_id, revision, now):
+                break
+            if self._clock() // SECOND - now <= FRESH_SECONDS_MAX:
+                return Claim.MINE
+        return Claim.SENT if self.was_sent(page_id, revision) else Claim.HELD
+
+    def _claimed(self, page_id: str, revision: int, now: int) -> bool:
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -85,9 +101,8 @@ class Ledger:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-        else:
-            return Claim.MINE
-        return Claim.SENT if self.was_sent(page_id, revision) else Claim.HELD
+            return False
+        return True
 
     def was_sent(self, page_id: str, revision: int) -> bool:
         """Whether this page is noted to have gone out."""

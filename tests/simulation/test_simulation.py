@@ -29,6 +29,11 @@ def test_every_schedule_ends_as_the_uninterrupted_run(first: int) -> None:
         assert outcome.broken == [], AGAIN.format(seed)
 
 
+def test_a_worker_frozen_twice_between_claim_and_sending_sends_nothing_again() -> None:
+    """Of 10,000 schedules the one that broke a promise, when it was first run."""
+    assert run(4058).broken == []
+
+
 @pytest.mark.parametrize("seed", range(PARQUET_SCHEDULES))
 def test_real_parquet_files_hold_every_row_once(seed: int) -> None:
     outcome = run(seed, parquet=True)

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from events.instant import SECOND, Instant
-from sinks.dynamodb import CLAIM_SECONDS_MAX, KEPT, Claim, Ledger
+from events.instant import DAY, SECOND, Instant
+from sinks.dynamodb import CLAIM_SECONDS_MAX, FRESH_SECONDS_MAX, KEPT, Claim, Ledger
 from tests.sinks.aws_double import client, create_ledger_table
 from tests.sinks.made import NOON
 
@@ -45,6 +45,37 @@ def test_a_claim_holds_for_its_time_and_as_long_as_it_is_renewed(dynamodb: Any) 
     assert ledger(dynamodb, "worker-2", now=again).claim("p-1", 0) is Claim.HELD
     assert ledger(dynamodb, "worker-2", now=again + SECOND).claim("p-1", 0) is Claim.MINE
     assert ledger(dynamodb, now=again + SECOND).claim("p-1", 0) is Claim.HELD
+
+
+def test_a_worker_that_stood_still_while_it_claimed_does_not_send_on_the_old_claim(
+    dynamodb: Any,
+) -> None:
+    # Its clock was read, its claim written, and then it froze; meanwhile another sent the page.
+    late = NOON + 2 * CLAIM_SECONDS_MAX * SECOND
+    looks = iter([NOON, late, late, late])
+
+    def clock() -> Instant:
+        at = next(looks)
+        if at == late and ledger(dynamodb, "worker-2", now=late).claim("p-1", 0) is Claim.MINE:
+            ledger(dynamodb, "worker-2", now=late).mark_sent("p-1", 0)
+        return at
+
+    assert Ledger(dynamodb, "ledger", "worker-1", clock=clock).claim("p-1", 0) is Claim.SENT
+
+
+def test_a_claim_that_took_long_and_is_still_one_s_own_is_made_anew(dynamodb: Any) -> None:
+    late = NOON + (FRESH_SECONDS_MAX + 1) * SECOND
+    looks = iter([NOON, late, late, late])
+    slow = Ledger(dynamodb, "ledger", "worker-1", clock=lambda: next(looks))
+    assert slow.claim("p-1", 0) is Claim.MINE
+    (item,) = dynamodb.scan(TableName="ledger")["Items"]
+    assert item["claimed_at"] == {"N": str(late // SECOND)}
+
+
+def test_claims_that_always_take_long_are_given_up_for_now(dynamodb: Any) -> None:
+    looks = iter(range(NOON, NOON + DAY, (FRESH_SECONDS_MAX + 1) * SECOND))
+    slow = Ledger(dynamodb, "ledger", "worker-1", clock=lambda: next(looks))
+    assert slow.claim("p-1", 0) is Claim.HELD
 
 
 def test_an_entry_says_whose_it_is_and_when_it_may_go(dynamodb: Any) -> None:
