@@ -1,7 +1,10 @@
 """What a person says, put onto the stream among its shop's transactions."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import click
 
 from events.noted import noted
 from events.suppression import Lift, Suppression, wire_suppression
@@ -84,6 +87,25 @@ def wire_said(said: Said) -> bytes:
     except ValueError as error:
         what = "verdict" if isinstance(said, Verdict) else "rule"
         raise NotGiven(f"The {what} is not whole: {error}.") from error
+
+
+def give_by_command(said: Said, *, print_only: bool) -> bool:
+    """Put `said` onto the stream that the environment names, or print its record; whether it is on.
+
+    Raises:
+        click.ClickException: there is no stream named, or it does not take it; in words.
+    """
+    try:
+        if print_only:
+            click.echo(wire_said(said))
+            return False
+        giver = giver_of(os.environ)
+        if giver is None:
+            raise click.ClickException("TILLWATCH_STREAM is not set: where is the stream?")
+        giver.give(said)
+    except NotGiven as error:
+        raise click.ClickException(str(error)) from error
+    return True
 
 
 def giver_of(environment: Mapping[str, str]) -> Giver | None:

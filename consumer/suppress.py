@@ -1,6 +1,5 @@
 """`tillwatch suppress`: rules of which pages nobody is told, put onto the stream."""
 
-import os
 import time
 from typing import Any
 
@@ -8,7 +7,7 @@ import click
 
 from consumer import rules
 from consumer.found_page import Found, look_up, opensearch
-from consumer.giver import NotGiven, giver_of, wire_said
+from consumer.giver import give_by_command
 from consumer.times import SpanType, TimeType
 from events.instant import Instant, to_iso
 from events.page import Entity
@@ -141,16 +140,8 @@ def rule_text(one: rules.Rule) -> str:
 
 
 def _say(said: Suppression | Lift, *, print_only: bool) -> None:
-    try:
-        if print_only:
-            click.echo(wire_said(said))
-            return
-        giver = giver_of(os.environ)
-        if giver is None:
-            raise click.ClickException("TILLWATCH_STREAM is not set: where is the stream?")
-        giver.give(said)
-    except NotGiven as error:
-        raise click.ClickException(str(error)) from error
+    if not give_by_command(said, print_only=print_only):
+        return
     if isinstance(said, Lift):
         click.echo(f"{said.rule_id} is lifted in {said.shop_id}", err=True)
     else:

@@ -1,13 +1,12 @@
 """`tillwatch verdict`: what a person says of a page, put onto the stream."""
 
-import os
 import time
 from typing import get_args
 
 import click
 
 from consumer.found_page import look_up
-from consumer.giver import NotGiven, giver_of, wire_said
+from consumer.giver import give_by_command
 from events.verdict import ID_MAX, NOTE_MAX, Finding, Verdict
 
 FINDINGS: tuple[Finding, ...] = get_args(Finding)
@@ -44,14 +43,6 @@ def verdict(
         page = look_up(page_id, "name the page's --shop and --reason instead")
         shop, reason = page.shop_id, page.reason
     said = Verdict(page_id, shop, reason, finding, time.time_ns() // 1_000, by, note)
-    try:
-        if print_only:
-            click.echo(wire_said(said))
-            return
-        giver = giver_of(os.environ)
-        if giver is None:
-            raise click.ClickException("TILLWATCH_STREAM is not set: where is the stream?")
-        giver.give(said)
-    except NotGiven as error:
-        raise click.ClickException(str(error)) from error
+    if not give_by_command(said, print_only=print_only):
+        return
     click.echo(f"{page_id} ({reason}, {shop}): {finding}", err=True)
