@@ -29,15 +29,16 @@ _CONNECTIONS_MAX = 8
 
 
 def aws_client(settings: Settings, service: str, answered: Callable[[], None] | None = None) -> Any:
-    """A boto3 client with stated deadlines; sinks/retry.py does the waiting, botocore little.
+    """A client with stated deadlines; sinks/retry.py does the waiting, botocore little.
 
     `answered` is called after every call that the service answered.
     """
-    import boto3
     from botocore.config import Config
 
+    from sinks.aws_client import client as client_of
+
     kinesis = settings.kinesis_endpoint if service == "kinesis" else None
-    client = boto3.client(
+    client = client_of(
         service,
         region_name=settings.region,
         endpoint_url=kinesis or settings.aws_endpoint,
