@@ -150,6 +150,7 @@ def _restored(
 
     The Position is where the state stands, if the stream is read from before that.
     """
+    config = detector_config(settings)
     if checkpoint is not None:
         found: tuple[Restored, tuple[str, ...], Position | None]
         found = snapshots.load(checkpoint.slug), (), None
@@ -157,10 +158,10 @@ def _restored(
         state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
         found = Restored(state), parents, None
         if services.shadow is not None and not parents:
-            begun = services.shadow.begin(shard_id, snapshots, detector_config(settings))
+            begun = services.shadow.begin(shard_id, snapshots, config)
             found = begun.restored, (), begun.position
     if services.shadow is not None:
-        services.shadow.watch(shard_id)
+        services.shadow.watch(shard_id, config)
     return found
 
 

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from anomaly.detector import DetectorConfig
 from consumer.golden import GoldenScores
 from consumer.lineage import Lineage
@@ -74,7 +76,9 @@ class ShadowServices:
         starts = Starts(self._store, live, self._lineage, self._key_groups)
         return begin(shard_id, own, starts, self.pages.beginnings, config)
 
-    def watch(self, shard_id: str) -> None:
-        """Note the first transaction, where the shard began with nothing and none came so far."""
+    def watch(self, shard_id: str, config: DetectorConfig) -> None:
+        """Note `config`, and the first transaction of a shard that none came of so far."""
+        encoded = msgspec.json.encode(config)
+        self.pages.beginnings.note_config(config.model_version(), encoded)
         noted = self.pages.beginnings.find(shard_id)
         self.pages.begins_with_nothing = noted is not None and noted.at is None
