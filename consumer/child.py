@@ -34,7 +34,7 @@ from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
 from events.instant import DAY, HOUR, SECOND, Instant
 from events.position import Position
-from sinks.arrow_memory import leave_pandas_out
+from sinks.arrow_memory import import_lean_arrow
 from sinks.object_store import ObjectStore
 
 _log = logging.getLogger("tillwatch.child")
@@ -203,7 +203,7 @@ def main() -> None:
     parent = Parent()
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    leave_pandas_out()
+    import_lean_arrow()
     settings = load()
     logs = configure(settings.log_level, pid=os.getpid())
     stop = threading.Event()
