@@ -34,7 +34,7 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     from console.app import build
     from console.reader import REQUEST_SECONDS_MAX, Reader
     from consumer.giver import giver_of
-    from consumer.opensearch_settings import search_client_of
+    from consumer.search_client import search_client_of
     from sinks.opensearch_client import NoCredentials
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")

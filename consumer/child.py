@@ -1,10 +1,13 @@
 """The daemon's child: one shard's process. Standard output belongs to the protocol."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +18,7 @@ from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
 from consumer.golden import GoldenScores
 from consumer.halt import halt
+from consumer.handed import handed
 from consumer.handover import take_over
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
@@ -27,7 +31,6 @@ from consumer.reject_share import RejectShare
 from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.services import Services
-from consumer.settings import Settings, load
 from consumer.shard import Parts, ShardProcessor
 from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
@@ -36,6 +39,9 @@ from events.instant import DAY, HOUR, SECOND, Instant
 from events.position import Position
 from sinks.arrow_memory import import_lean_arrow
 from sinks.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 _log = logging.getLogger("tillwatch.child")
 
@@ -204,7 +210,7 @@ def main() -> None:
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     import_lean_arrow()
-    settings = load()
+    settings = handed()
     logs = configure(settings.log_level, pid=os.getpid())
     stop = threading.Event()
     telemetry = Telemetry.of_this_process()

@@ -1,14 +1,15 @@
 """The services of one shard's process: clients made from the settings, and the sinks on them."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from consumer.lease import DynamoLease, worker_id
 from consumer.lineage import KinesisLineage
-from consumer.opensearch_settings import search_client
-from consumer.settings import Settings
+from consumer.search_client import search_client
 from consumer.shadow_services import Nowhere, ShadowServices
 from consumer.telemetry import Telemetry
 from sinks.archive import ArchiveSink
@@ -22,6 +23,9 @@ from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Sink
 from sinks.sns import Pager
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 CONNECT_SECONDS_MAX = 5
 READ_SECONDS_MAX = 30

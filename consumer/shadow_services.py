@@ -1,8 +1,10 @@
 """What a shadow has in place of a live worker's services: its pages' folder, and nothing else."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,7 +12,6 @@ from anomaly.detector import DetectorConfig
 from consumer.golden import GoldenScores
 from consumer.lineage import Lineage
 from consumer.rebuild_start import Starts
-from consumer.settings import Settings
 from consumer.shadow_begin import Beginning, begin
 from consumer.snapshots import Snapshots
 from events.page import Page
@@ -19,6 +20,9 @@ from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
 from sinks.parquet import ClosedHour
 from sinks.shadow_pages import ShadowPages
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 
 class Nowhere:
