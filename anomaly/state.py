@@ -11,7 +11,7 @@ import msgspec
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
@@ -146,7 +146,8 @@ class CashierState(msgspec.Struct, array_like=True, gc=False):
     hour: int = 0
     owed: float = 0.0
     tests: bytes = b""
-    trail: tuple[Recent, ...] = ()
+    trail: bytes = b""
+    """The last refunds, packed by trail.py without the cashier's name."""
 
 
 class SeenState(msgspec.Struct, array_like=True, gc=False):
@@ -157,7 +158,8 @@ class SeenState(msgspec.Struct, array_like=True, gc=False):
     """
 
     count: int = 0
-    trail: tuple[Recent, ...] = ()
+    trail: bytes = b""
+    """Packed by trail.py."""
 
 
 class RepeatsState(msgspec.Struct, array_like=True):
