@@ -29,7 +29,7 @@ from sinks.s3 import S3ObjectStore
 from sinks.shadow_pages import Beginnings, folder_of
 from sinks.sink import Stopped
 
-SECONDS_MAX = 600.0
+SHADOW_SECONDS_MAX = 600.0
 """How long either command may take."""
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
@@ -86,7 +86,7 @@ def end_(*, name: str, yes: bool) -> None:
         settings = load()
         if not yes:
             click.confirm(f"Take away everything of the shadow {name}?", abort=True, err=True)
-        stop = Deadline(SECONDS_MAX)
+        stop = Deadline(SHADOW_SECONDS_MAX)
         client, application = aws_client(settings, "dynamodb"), settings.shadow_of(name)
         store = S3ObjectStore(aws_client(settings, "s3"), settings.bucket, stop)
         table = LeaseTable(client, application, stop)
@@ -109,7 +109,7 @@ def end_(*, name: str, yes: bool) -> None:
 def _report(
     settings: Settings, name: str, begin: Instant | None, end: Instant | None
 ) -> ShadowReport:
-    stop = Deadline(SECONDS_MAX)
+    stop = Deadline(SHADOW_SECONDS_MAX)
     store = ReadOnlyStore(S3ObjectStore(reading_client(settings, "s3"), settings.bucket, stop))
     beginnings = Beginnings(store, name)
     both = seen(
@@ -166,4 +166,4 @@ def _words(name: str) -> Iterator[None]:
     except (SettingsError, LakeError, SnapshotError, BotoCoreError, FencedOff) as error:
         raise click.ClickException(str(error)) from error
     except Stopped as error:
-        raise click.ClickException(f"gave up after {SECONDS_MAX:g} s: {error}") from error
+        raise click.ClickException(f"gave up after {SHADOW_SECONDS_MAX:g} s: {error}") from error
