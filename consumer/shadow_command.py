@@ -77,10 +77,12 @@ def report(
 @shadow.command("end")
 @_name
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def end_(*, name: str, yes: bool) -> None:
+@click.option("--force", is_flag=True, help="Do not look whether a worker holds a shard.")
+def end_(*, name: str, yes: bool, force: bool) -> None:
     """Take away everything that the shadow left: its pages, snapshots, leases and fences.
 
-    Stop its workers first. Nothing of the live worker is touched.
+    Stop its workers first: a lease that still has a name is watched for 45 s. Nothing of the live
+    worker is touched.
     """
     with _words(name):
         settings = load()
@@ -99,7 +101,7 @@ def end_(*, name: str, yes: bool) -> None:
             application,
             client,
             table,
-            Unheld(table.row, stop, others=table.rows, told=told),
+            None if force else Unheld(table.row, stop, others=table.rows, told=told),
             DynamoFence(client, settings.ledger_table, application, stop),
             store,
             _snapshot_store(settings, store),

@@ -27,7 +27,7 @@ class Ending:
         application: under which it ran.
         client: DynamoDB's.
         table: its leases.
-        lease: raises FencedOff where a worker holds a shard.
+        lease: raises FencedOff where a worker holds a shard; without, nobody looks.
         fence: its rows of the ledger's table.
         store: where its pages lie.
         snapshot_store: where its snapshots lie.
@@ -39,7 +39,7 @@ class Ending:
         application: str,
         client: Any,
         table: LeaseTable,
-        lease: Lease,
+        lease: Lease | None,
         fence: DynamoFence,
         store: ObjectStore,
         snapshot_store: ObjectStore,
@@ -60,8 +60,9 @@ class Ending:
             FencedOff: a worker of the shadow is running.
         """
         shards = self._shards()
-        for shard_id in shards:
-            self._lease.require(shard_id)
+        if self._lease is not None:
+            for shard_id in shards:
+                self._lease.require(shard_id)
         pages = _emptied(self._store, folder_of(self._name))
         told(f"{pages} objects of its pages")
         snapshots = _emptied(self._snapshot_store, f"snapshots/{self._application}/")

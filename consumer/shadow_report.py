@@ -178,9 +178,9 @@ def _words(report: ShadowReport) -> list[str]:
 def _found(pages: Sequence[Told], findings: Mapping[str, str]) -> str:
     counts = found_of(pages, findings)
     if not counts:
-        return "none was judged"
+        return "people judged none"
     found = ", ".join(f"{counts[name]} {name}" for name in FINDINGS if counts[name])
-    return f"{counts.total()} were judged: {found}"
+    return f"people judged {counts.total()}: {found}"
 
 
 def _candidate(report: ShadowReport) -> str:

@@ -267,7 +267,7 @@ def assert_live_is_as_if_alone(
 
 
 def assert_report_lists(stack: Stack, difference: Comparison, out: Path) -> None:
-    done = tillwatch(stack, "shadow", "report", "--name", NAME, "--json")
+    done = tillwatch(stack, "shadow", "report", "--name", NAME, "--json", "--out", str(out))
     assert done.returncode == 0, done.stderr
     line = json.loads(done.stdout)
     for name in ("gained", "lost"):
@@ -276,14 +276,12 @@ def assert_report_lists(stack: Stack, difference: Comparison, out: Path) -> None
         money = {currency: str(total) for currency, total in refunded(pages).items()}
         assert line["money"][name] == money
     assert line["lost_found"] == {"fraud": 1}
-    done = tillwatch(stack, "shadow", "report", "--name", NAME, "--out", str(out))
-    assert f"Of the {len(difference.lost)} lost pages 1 were judged: 1 fraud." in done.stdout
-    assert "Every page lost" in out.read_text()
+    assert f"Of the {len(difference.lost)} lost pages people judged 1: 1 fraud." in out.read_text()
 
 
 def assert_its_end_leaves_the_rest(stack: Stack, beside: Beside) -> None:
     others = [key for key in objects(stack) if not key.startswith(own_folders(beside))]
-    done = tillwatch(stack, "shadow", "end", "--name", NAME, "--yes")
+    done = tillwatch(stack, "shadow", "end", "--name", NAME, "--yes", "--force")
     assert done.returncode == 0, done.stderr
     assert objects(stack) == others
     tables = stack.aws.client("dynamodb").list_tables()["TableNames"]
