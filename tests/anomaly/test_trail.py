@@ -1,5 +1,6 @@
 """What a trail gives back of the refunds that were put into it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -42,3 +43,11 @@ def test_whose_trail_it_is_need_not_be_kept(known: list[Recent]) -> None:
     assert {one.cashier for one in refunds(trail, "c-1")} == {"c-1"}
     assert {one.cashier for one in refunds(trail)} == {None}
     assert len(trail) <= len(_packed(known))
+
+
+@pytest.mark.parametrize("characters", [1, 240, 250, 251, 252, 253, 254, 255, 256, 512])
+def test_ids_of_any_length_fit(characters: int) -> None:
+    known = [Recent(n, 100, f"{n}" * characters, "c" * characters, None, 1) for n in range(9)]
+    assert list(refunds(_packed(known))) == known[-TRAIL_MAX:]
+    nameless = [replace(refund, cashier=None) for refund in known[-TRAIL_MAX:]]
+    assert list(refunds(_packed(known, named=False))) == nameless
