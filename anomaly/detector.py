@@ -254,6 +254,7 @@ class Detector:
         state, cashier = shop.state, transaction.cashier_id or transaction.register_id
         if transaction.card_before is not None and transaction.card_token is not None:
             rename_card(shop, transaction.card_before, transaction.card_token)
+        fit = shop.fit(transaction)
         refund = Recent(
             at=transaction.occurred_at,
             total=transaction.total if transaction.currency == state.currency else 0,
@@ -261,7 +262,8 @@ class Detector:
             # One string for all refunds of a cashier: they are compared again and again.
             cashier=cashier if cashier is None else intern(cashier),
             card=transaction.card_token,
-            marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late)),
+            marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
+            | fit.marks(),
         )
         told = self._close_quiet(shop)
         shop.remember(refund)
@@ -273,7 +275,7 @@ class Detector:
         often = log((rates.share * rates.hourly * 24.0 + 1.0) / USUAL_DAILY)
         bar = Bar(state, NEEDED, more + often, pattern)
         told_of = pages.of_entity(state, refund)
-        found = suspicions(shop, transaction, refund, rates, usual, bar, told_of, late=late)
+        found = suspicions(shop, transaction, refund, fit, rates, usual, bar, told_of, late=late)
         for one in found:
             one.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
             one.add_up()
@@ -286,7 +288,7 @@ class Detector:
         if refund.incident and value < MEMBER_SCORE:
             value = MEMBER_SCORE
         weight = max(self._weight(shop, refund, worst), young)
-        shop.learn(transaction, refund, rates, weight, late=late)
+        shop.learn(transaction, refund, fit, rates, weight, late=late)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
     def _weight(self, shop: Shop, refund: Recent, worst: Suspicion) -> float:

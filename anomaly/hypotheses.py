@@ -7,6 +7,9 @@ from math import exp, log, log1p
 from anomaly.bar import Bar
 from anomaly.baseline import Rates
 from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
+from anomaly.misfit_suspicions import flagrant, of_many, of_misfit
+from anomaly.misfit_suspicions import told as told_misfit
+from anomaly.misfits import Fit
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
 from anomaly.sequential import (
@@ -25,7 +28,7 @@ from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
 from anomaly.trail import refunds
 from anomaly.words import money, number, weekday_hour
-from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
+from events.instant import HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
 NEEDED = {
@@ -40,6 +43,8 @@ NEEDED = {
     "card": 9.0,
     "customer": 9.6,
     "again": 7.8,
+    "above": 8.0,
+    "late": 8.6,
 }
 """Nats at which each channel pages, for a budget of threshold.BUDGET.
 
@@ -65,10 +70,6 @@ SIZE_WEIGHT = 0.25
 SIZE_MIN, SIZE_MAX = 0.6, 1.6
 """Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
 
-SAME_PRICE = 0.5
-"""What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
-a refund's ratio: a product is being recalled."""
-
 TOLERANCE, CASHIER_TOLERANCE = 0.18, 0.05
 YOUNG_TOLERANCE = 0.3
 """Parts by which more is allowed than is expected; the last in a shop's first week, then less."""
@@ -84,6 +85,7 @@ def suspicions(
     shop: Shop,
     transaction: Transaction,
     refund: Recent,
+    fit: Fit,
     rates: Rates,
     usual: tuple[float, float],
     bar: Bar,
@@ -98,8 +100,9 @@ def suspicions(
     log amounts of the shop's refunds.
     """
     without = shop.group.without
-    found = [_of_amount(shop, transaction, refund, usual[0], bar)]
-    ratios = _ratios(shop, transaction, refund, usual)
+    found = [_of_amount(shop, transaction, refund, fit, usual[0], bar)]
+    found += of_misfit(shop, refund, fit, bar)
+    ratios = _ratios(shop, transaction, refund, fit, usual)
     tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
     if told_of is None:
         found += _of_shop(shop, refund, rates, ratios, tolerance + TOLERANCE, bar, late=late)
@@ -119,16 +122,12 @@ def suspicions(
 
 
 def _ratios(
-    shop: Shop, transaction: Transaction, refund: Recent, usual: tuple[float, float]
+    shop: Shop, transaction: Transaction, refund: Recent, fit: Fit, usual: tuple[float, float]
 ) -> dict[int, float]:
     """How much likelier `refund` is with each kind of thief, by place in SHOP_KINDS."""
     bits, marks, without = refund.marks, shop.marks, shop.group.without
-    once = 1.0
-    if not bits & WITHOUT_RECEIPT:
-        since, total = refund.at - DAY, refund.total
-        same = len([0 for one in shop.state.recent if one.total == total and one.at > since])
-        once = SAME_PRICE ** max(same - 1, 0)
-    ratio = once
+    once = 1.0 if bits & WITHOUT_RECEIPT else of_many(shop, refund)
+    ratio = once * fit.weight()
     if "size" not in without and refund.total > 1:
         mean, deviation = usual
         nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
@@ -281,7 +280,7 @@ def _usual(rate: float, hour: int, run: Suspicion) -> str:
 
 
 def _of_amount(
-    shop: Shop, transaction: Transaction, refund: Recent, mean: float, bar: Bar
+    shop: Shop, transaction: Transaction, refund: Recent, fit: Fit, mean: float, bar: Bar
 ) -> Suspicion:
     usual, total = exp(mean), float(refund.total)
     nats = bare = 0.0
@@ -289,9 +288,10 @@ def _of_amount(
         nats = shop.sale_amounts.score(refund.total)
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
+    above = flagrant(shop, fit)
     if nats > 0.0 and "receipt" not in shop.group.without:
         bare = log(shop.marks.ratio(0, refund.marks))
-    bar.note("amount", "amount", nats + bare)
+    bar.note("amount", "amount", nats + bare + sum([part[1] for part in above]))
     return Suspicion(
         channel="amount",
         reason="amount",
@@ -304,8 +304,13 @@ def _of_amount(
         parts=[
             ("amount", nats, usual, total, "minor units"),
             ("receipt", bare, 0.0, float(refund.marks & 1), "refunds without receipt"),
+            *above,
         ],
-        usual=lambda: f"a usual refund there is {money(usual, shop.state.currency)}",
+        usual=lambda: (
+            told_misfit(shop, fit)
+            if above
+            else f"a usual refund there is {money(usual, shop.state.currency)}"
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from anomaly.sale_state import ChainMisfitState, NumberingState, SoldState
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
@@ -173,6 +174,24 @@ class RepeatsState(msgspec.Struct, array_like=True):
     seen: dict[int, SeenState] = msgspec.field(default_factory=dict)
 
 
+class MisfitState(msgspec.Struct, array_like=True):
+    """How usual it is that a refund does not fit its sale, and what has gathered."""
+
+    n: float = 0.0
+    above: float = 0.0
+    late: float = 0.0
+    ages: list[int] = msgspec.field(default_factory=list)
+    """Refunds by the age of their sale, fading, in hundredths."""
+    chain_count: int = 0
+    chain_n: float = 0.0
+    chain_late: float = 0.0
+    """This shop's part of what the chain's last refunds are, when the chain had counted so many."""
+    above_runs: RunsState = msgspec.field(default_factory=RunsState)
+    late_runs: RunsState = msgspec.field(default_factory=RunsState)
+    trail: bytes = b""
+    """The last that did not fit, packed by trail.py."""
+
+
 class Incident(msgspec.Struct, array_like=True):
     """One open page, as it was last told and as it has grown since."""
 
@@ -244,6 +263,9 @@ class ShopState(msgspec.Struct, array_like=True):
     customers: RepeatsState = msgspec.field(default_factory=RepeatsState)
     receipts: RepeatsState = msgspec.field(default_factory=RepeatsState)
     large_sales: dict[str, int] = msgspec.field(default_factory=dict)
+    sold: SoldState = msgspec.field(default_factory=SoldState)
+    numbering: NumberingState = msgspec.field(default_factory=NumberingState)
+    misfits: MisfitState = msgspec.field(default_factory=MisfitState)
     recent: list[Recent] = msgspec.field(default_factory=list)
     incidents: list[Incident] = msgspec.field(default_factory=list)
     verdicts: dict[str, VerdictState] = msgspec.field(default_factory=dict)
@@ -284,6 +306,7 @@ class GroupState(msgspec.Struct, array_like=True):
     lift_expected: float = 0.0
     peaks: PeaksState = msgspec.field(default_factory=PeaksState)
     forest: ForestState = msgspec.field(default_factory=ForestState)
+    misfits: ChainMisfitState = msgspec.field(default_factory=ChainMisfitState)
 
 
 State = TypeVar("State", ShopState, GroupState)

@@ -1,0 +1,40 @@
+"""What is remembered of a shop's sales, as plain values (state.py says how they are kept)."""
+
+from typing import Final
+
+import msgspec
+
+SOLD_MAX: Final = 384
+"""Sales of a shop whose amount and day are remembered, by hash of their receipt."""
+
+SOLD_DAYS_MAX: Final = 90
+NUMBERED_DAYS_MAX: Final = 100
+"""Days that such a sale is remembered for at most; days whose first receipt's number is."""
+
+
+class SoldState(msgspec.Struct, array_like=True):
+    """The newest sales, packed by sold.py; how many are of each of the last days, today last."""
+
+    every: int = 1
+    """Each so many-th sale is remembered."""
+    most: int = 2**53
+    """What a sale may bring to be remembered."""
+    entries: bytearray = msgspec.field(default_factory=bytearray)
+    days: list[int] = msgspec.field(default_factory=lambda: [0])
+
+
+class NumberingState(msgspec.Struct, array_like=True):
+    """By how much the first receipt number of each of the last days was above the one before."""
+
+    prefix: str = ""
+    last: int = 0
+    """The newest day's."""
+    rises: list[int] = msgspec.field(default_factory=list)
+
+
+class ChainMisfitState(msgspec.Struct, array_like=True):
+    """Of the last refunds of a key group's shops: how many, and those long after their sale."""
+
+    count: int = 0
+    n: float = 0.0
+    late: float = 0.0
