@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-SOLD_MAX: Final = 256
+SOLD_MAX: Final = 320
 """Sales of a shop whose amount and day are remembered, by hash of their receipt."""
 
 SOLD_DAYS_MAX: Final = 90

@@ -9,7 +9,8 @@ from anomaly.detector import Detector, DetectorConfig
 from anomaly.marks import ABOVE_SALE
 from anomaly.misfits import AGES, AGES_MEMORY, CHAIN_LATE_MAX, LATE_FROM, Misfits
 from anomaly.sale_state import ChainMisfitState
-from anomaly.state import MISFITS_MAX, Recent
+from anomaly.state import TRAIL_MAX, Recent
+from anomaly.trail import length, refunds
 from events.instant import DAY, HOUR, MINUTE
 from events.page import Page
 from events.score import Score
@@ -34,15 +35,25 @@ def _usual() -> Iterator[Transaction]:
     for day in range(DAYS):
         midnight = MONDAY + day * DAY
         for number in range(DAILY):
-            at = midnight + 9 * HOUR + number * 20 * MINUTE
+            at = midnight + 9 * HOUR + number * 25 * MINUTE
             yield transaction(
                 day * 1_000 + number, at=at, total=_sold(day, number), cashier_id=f"c-{number % 4}"
             )
-        for number in range(2 if day > 10 else 0):
-            before = day - 1 - (day + number * 5) % 9
+        for number in range(2 if day else 0):
+            before = day - 1 - (day + number * 5) % min(day, 9)
             yield _refund(
-                day * 1_000 + 500 + number, day, 19 + number, before, day % 13 * 2 + number
+                day * 1_000 + 500 + number,
+                day,
+                13 + number,
+                before,
+                day % 13 * 2 + number,
+                cashier=f"c-{number}",
             )
+
+
+def _small(day: int) -> int:
+    """The smallest sale of that day."""
+    return min(range(DAILY), key=lambda number: _sold(day, number))
 
 
 def _refund(
@@ -62,7 +73,7 @@ def _refund(
 @cache
 def _kept() -> tuple[dict[str, bytes], dict[int, bytes]]:
     detector = Detector(CONFIG)
-    _, pages = watch(detector, _usual())
+    _, pages = watch(detector, sorted(_usual(), key=lambda one: one.occurred_at))
     assert pages == []
     changes = detector.take_changes()
     return changes.shops, changes.groups
@@ -82,7 +93,10 @@ def _opened(pages: list[Page]) -> list[Page]:
 
 
 def test_refunds_above_their_sale_page_in_the_words_of_the_shop(detector: Detector) -> None:
-    above = [_refund(900_000 + n, DAYS, 10 + n, DAYS - 2 - n, 7, more=2_500) for n in range(4)]
+    above = [
+        _refund(900_000 + n, DAYS, 10 + n, day, _small(day), more=2 * _sold(day, _small(day)))
+        for n, day in enumerate(range(DAYS - 5, DAYS - 1))
+    ]
     scores, pages = watch(detector, above)
     page = _opened(pages)[0]
     assert page.reason == "above"
@@ -93,7 +107,8 @@ def test_refunds_above_their_sale_page_in_the_words_of_the_shop(detector: Detect
 
 
 def test_partial_refunds_of_a_receipt_are_above_it_only_together(detector: Detector) -> None:
-    half = [_refund(910_000 + n, DAYS, 10 + n, DAYS - 1, 8, more=-400) for n in range(2)]
+    of = _small(DAYS - 1)
+    half = [_refund(910_000 + n, DAYS, 10 + n, DAYS - 1, of, more=-300) for n in range(2)]
     shop = detector._shops["shop-1"]
     first = shop.fit(half[0])
     detector.observe(half[0])
@@ -104,7 +119,7 @@ def test_partial_refunds_of_a_receipt_are_above_it_only_together(detector: Detec
 
 
 def test_one_refund_of_many_times_its_sale_pages_alone_for_its_amount(detector: Detector) -> None:
-    small = min(range(DAILY), key=lambda n: _sold(DAYS - 1, n))
+    small = _small(DAYS - 1)
     refund = _refund(920_000, DAYS, 12, DAYS - 1, small, more=30 * _sold(DAYS - 1, small))
     scores, pages = watch(detector, [refund])
     assert [page.reason for page in pages] == ["amount"]
@@ -161,7 +176,7 @@ def test_what_every_cashier_does_says_less_than_what_one_does() -> None:
             misfits.count(one, misfits.fit(100, 300, 3.0, None))
             misfits.remember(one)
         nats.append(misfits.state.above_runs.tests)
-        assert len(misfits.state.trail) <= MISFITS_MAX
+        assert length(misfits.state.trail) <= TRAIL_MAX
     assert nats[0] != nats[1]
 
 
@@ -175,7 +190,7 @@ def test_what_is_told_is_not_told_again(detector: Detector) -> None:
     told = {one for page in pages for one in page.evidence}
     trail = detector._shops["shop-1"].state.misfits.trail
     assert told
-    assert not told & {one.id for one in trail}
+    assert not told & {one.id for one in refunds(trail)}
 
 
 def test_refunds_in_another_currency_are_not_held_against_the_sale(detector: Detector) -> None:
