@@ -43,7 +43,7 @@ NEEDED = {
     "card": 9.0,
     "customer": 9.6,
     "again": 7.8,
-    "above": 8.0,
+    "above": 7.4,
     "late": 8.6,
 }
 """Nats at which each channel pages, for a budget of threshold.BUDGET.

@@ -13,8 +13,8 @@ from anomaly.trail import refunds as refunds_in
 from anomaly.words import money
 from events.instant import DAY, MINUTE
 
-MISFITS_MIN = {ABOVE_SALE: 2, LATE_RETURN: 3}
-"""Fewer refunds that do not fit their sale are a slip, or a favour."""
+MISFITS_LEAST = 2
+"""One refund that does not fit its sale is a slip, or a favour."""
 
 SAME_PRICE = 0.5
 """What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
@@ -74,7 +74,7 @@ def _of_runs(
     shop: Shop, refund: Recent, fit: Fit, named: tuple[str, int], runs: RunsState
 ) -> list[Suspicion]:
     (name, mark), test = named, worst(runs_in(runs)).get(0)
-    if test is None or test[2] < MISFITS_MIN[mark]:
+    if test is None or test[2] < MISFITS_LEAST:
         return []
     _, nats, n, exposure, minutes = test
     since = minutes * MINUTE

@@ -44,7 +44,7 @@ many above their sale and so many late."""
 
 CHAIN_MEMORY = 60.0
 CHAIN_PRIOR, CHAIN_LATE = 25.0, 0.25
-CHAIN_LATE_MAX = 2.5
+CHAIN_LATE_MAX = 1.5
 """The chain's last refunds that count, about; how many are supposed of it, with so many late; late
 ones of one shop that count at a time: a thief is not the chain."""
 

@@ -40,7 +40,10 @@ LONG_RETURNS_DAYS = (8, 10, 14)
 
 
 class Occasion(msgspec.Struct, frozen=True):
-    """One of `KINDS` or `MORE_KINDS` on some days, at one shop or (`shop_id` None) at all; `size` scales it."""
+    """One of `KINDS` or `MORE_KINDS` on some days, at one shop or (`shop_id` None) at all.
+
+    `size` scales it.
+    """
 
     kind: str
     shop_id: str | None

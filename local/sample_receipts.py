@@ -1,4 +1,4 @@
-"""Receipts that are not what they are shown for: of too small a sale, or of a price that was cut."""
+"""Receipts that do not fit what is brought back: of too small a sale, too old, of a cut price."""
 
 from local.sample_shops import Item
 from local.sample_trade import RETURN_DAYS_MAX, Day, Draft, LineDraft, Trade

@@ -76,8 +76,9 @@ def sample_stream(
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
     are 14 or half the stream, whichever is less. `occasions_often` scales how often something
     happens that only looks odd, `intensity` how much each thief takes, `kinds` which there are,
-    `more_occasions` what else looks odd only, `sales_max` bounds what a shop sells on an average day. `bare` leaves out cashier, customer,
-    card, receipt and limit. A day is made at a time, so memory does not grow with `days`.
+    `more_occasions` what else looks odd only, `sales_max` bounds what a shop sells on an average
+    day. `bare` leaves out cashier, customer, card, receipt and limit. A day is made at a time, so
+    memory does not grow with `days`.
     """
     start -= start % DAY
     if warm_up_days is None:
