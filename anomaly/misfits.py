@@ -179,8 +179,12 @@ class Misfits(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         `once` is what is left of what it says if it is one of many alike.
         """
         state = self.state
-        self._count(state.above_runs, refund, self.share_above(), ABOVE_SALE, once * fit.above)
-        self._count(state.late_runs, refund, self.share_late(), LATE_RETURN, once * fit.late)
+        above, late = state.above_runs, state.late_runs
+        # Most shops have no run at most times: this is asked at every refund.
+        if above.tests or fit.above:
+            self._count(above, refund, self.share_above(), ABOVE_SALE, once * fit.above)
+        if late.tests or fit.late:
+            self._count(late, refund, self.share_late(), LATE_RETURN, once * fit.late)
 
     def remember(self, refund: Recent) -> None:
         """Keep a misfit that was counted, to be shown as evidence of what comes."""

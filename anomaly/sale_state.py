@@ -4,11 +4,11 @@ from typing import Final
 
 import msgspec
 
-SOLD_MAX: Final = 320
+SOLD_MAX: Final = 144
 """Sales of a shop whose amount and day are remembered, by hash of their receipt."""
 
 SOLD_DAYS_MAX: Final = 90
-NUMBERED_DAYS_MAX: Final = 100
+NUMBERED_DAYS_MAX: Final = 80
 """Days that such a sale is remembered for at most; days whose first receipt's number is."""
 
 

@@ -1,6 +1,6 @@
 """One shop: its estimators over its state, and how they learn."""
 
-from math import erfc, exp
+from math import erfc, exp, log
 
 from anomaly.amounts import SQRT_HALF, LogAmounts
 from anomaly.baseline import HourOfWeek, Rates
@@ -31,6 +31,9 @@ CLOSED_BELOW = 0.08
 
 CLOSED_KNOWN_HOURS = 200
 """Hours after which a shop's opening hours are known: a week, and a day to be sure."""
+
+SMALL = log(0.7)
+"""Sales of this part of a usual refund's money or less are remembered one by one."""
 
 RETURN_WEIGHT = 0.3
 """What the amount of a refund says when it returns a large sale, receipt in hand."""
@@ -93,7 +96,8 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
-            if total <= state.sold.most and not state.sales_today % state.sold.every:
+            sold = state.sold
+            if total <= sold.most and not state.sales_today % sold.every:
                 self._keep(transaction)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
@@ -214,11 +218,11 @@ class Shop:
         return marks.n > marks.counts[0]
 
     def _small(self) -> float:
-        """The part of the sales that brings a usual refund's money or less; only these are kept.
+        """The part of the sales that brings clearly less than a usual refund; only these are kept.
 
         More than a larger sale brought is a large refund by itself.
         """
-        most = self.refund_amounts.usual()[0]
+        most = self.refund_amounts.usual()[0] + SMALL
         mean, deviation, _ = self.sale_amounts.usual()
         self.state.sold.most = int(exp(min(most, 36.0)))
         return 0.5 * erfc((mean - most) / deviation * SQRT_HALF)

@@ -24,7 +24,7 @@ AMOUNT = 0xFFF
 STEPS = 190.0
 """Steps of an amount by which it grows by a factor of e: it is rounded up, by 0.6 % at most."""
 
-ROOM = 32
+ROOM = 16
 """Entries by which the memory is allowed to grow before the oldest are cut off."""
 
 _pack = Struct("<I").pack
