@@ -7,8 +7,7 @@ from math import exp, log, log1p
 from anomaly.bar import Bar
 from anomaly.baseline import Rates
 from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
-from anomaly.misfit_suspicions import flagrant, of_many, of_misfit
-from anomaly.misfit_suspicions import told as told_misfit
+from anomaly.misfit_suspicions import flagrant, of_many, of_misfit, told_misfit
 from anomaly.misfits import Fit
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats

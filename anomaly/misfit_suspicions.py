@@ -51,7 +51,7 @@ def flagrant(shop: Shop, fit: Fit) -> list[Part]:
     return [("above", nats, float(fit.paid), float(fit.back), "minor units")]
 
 
-def told(shop: Shop, fit: Fit) -> str:
+def told_misfit(shop: Shop, fit: Fit) -> str:
     """How the refund does not fit its sale."""
     currency = shop.state.currency
     words = []
@@ -94,6 +94,6 @@ def _of_runs(
             expected=expected,
             refunds=refunds,
             parts=[(name, nats / UNIT, expected, observed, unit)],
-            usual=partial(told, shop, fit),
+            usual=partial(told_misfit, shop, fit),
         )
     ]

@@ -114,10 +114,8 @@ class SaleMemory(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def _forget_days(self) -> None:
         """Drop the days of which no sale is left; the oldest may have lost some."""
-        days, kept = self.state.days, 0
-        for ago, count in enumerate(reversed(days), 1):
-            kept += count
-            if kept >= self.sold_max:
-                days[-ago] -= kept - self.sold_max
-                del days[:-ago]
-                return
+        days = self.state.days
+        after = list(accumulate(reversed(days)))
+        last = bisect_left(after, self.sold_max)
+        days[-1 - last] -= after[last] - self.sold_max
+        del days[: -1 - last]

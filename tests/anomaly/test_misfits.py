@@ -193,6 +193,14 @@ def test_what_is_told_is_not_told_again(detector: Detector) -> None:
     assert not told & {one.id for one in refunds(trail)}
 
 
+def test_what_is_not_told_stays() -> None:
+    misfits = Misfits()
+    for number in range(3):
+        misfits.remember(_recent(number, "c-1"))
+    misfits.forget({"t-1"})
+    assert [one.id for one in refunds(misfits.state.trail)] == ["t-0", "t-2"]
+
+
 def test_refunds_in_another_currency_are_not_held_against_the_sale(detector: Detector) -> None:
     shop = detector._shops["shop-1"]
     foreign = transaction(
