@@ -61,11 +61,16 @@ class Checkpoint(Protocol):
         ...
 
 
-class Ready(msgspec.Struct, frozen=True):
+class Ready(msgspec.Struct):
     """A batch, without what no sink can build, and how its bytes are written to each sink."""
 
     batch: Batch
     writes: list[Callable[[], Written]]
+
+    def taken(self) -> list[Callable[[], Written]]:
+        """`writes`, once: who takes them lets their bytes go, whoever holds this yet."""
+        writes, self.writes = self.writes, []
+        return writes
 
 
 class Committer:
@@ -98,7 +103,10 @@ class Committer:
         self._left_over: list[str] | None = None
 
     def prepare(self, cut: Cut) -> Ready:
-        """The bytes of `cut` for every sink. Pure, so another cut may be committed meanwhile."""
+        """The bytes of `cut` for every sink. Pure, so another cut may be committed meanwhile.
+
+        They are let go of when they are written: two batches have theirs at a time, at most.
+        """
         batch = cut.batch
         if not batch.records:  # it only closes hours, or the shard: nothing goes to the sinks
             return Ready(batch, [])
@@ -176,7 +184,7 @@ class Committer:
         What a service refuses for good is found only by asking: then the others are written again,
         without it and over what they had.
         """
-        batch, writes = ready.batch, ready.writes
+        batch, writes = ready.batch, ready.taken()
         while True:
             answers = self._write_all(writes)
             refused = [rejection for answer in answers for rejection in answer.rejections]

@@ -148,6 +148,7 @@ class CommittingThread:
                     shard_end=job.shard_end,
                 )
                 self._on_commit(committed)
+                del job  # or it would be held until the next one comes
                 self._said.put_nowait(_Done())
         except BaseException as error:  # noqa: BLE001 -- the main thread raises it
             self._said.put_nowait(error)

@@ -2,7 +2,9 @@
 
 import io
 import threading
+import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from consumer.snapshot import SnapshotError
 from events.batch import Batch
 from events.position import Position
 from sinks.parquet import ParquetSink
+from sinks.prepared import Prepared
 from sinks.sink import Written
 from tests.consumer.world import (
     SHARD,
@@ -257,3 +260,51 @@ def test_final_files_are_the_same_bytes_however_often_they_are_published() -> No
     run_through(again, DATA[:200])
     assert {key: again.store.get(key) for key in again.store.keys("processed/")} == before
     assert all(io.BytesIO(body).read(4) == b"PAR1" for body in before.values())
+
+
+class _Body:
+    """The bytes of a batch, of which a test can tell whether they are held yet."""
+
+
+class _Holding:
+    """A sink whose bytes can be told of."""
+
+    name = "holding"
+
+    def __init__(self) -> None:
+        self.held: weakref.ref[_Body] | None = None
+
+    def write(self, batch: Batch) -> Written:
+        return self.prepare(batch).write()
+
+    def prepare(self, batch: Batch) -> Prepared:  # noqa: ARG002 -- Builder's signature
+        body = _Body()
+        self.held = weakref.ref(body)
+        return Prepared(partial(self._send, body))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _send(self, body: _Body) -> Written:
+        assert self.held is not None
+        assert self.held() is body
+        return Written()
+
+
+def test_the_bytes_of_a_batch_are_let_go_of_when_they_are_written() -> None:
+    sink = _Holding()
+    world = World(sinks_before=lambda _: [sink])
+    parts = world.worker()
+    parts.pipeline.take(iter(as_records(DATA[:20])))
+    cut = parts.pipeline.cut(0)
+    ready = parts.committer.prepare(cut)
+    assert sink.held is not None
+    assert sink.held() is not None
+
+    def accept(position: Position | None) -> None:
+        assert sink.held is not None
+        assert sink.held() is None, "hours are merged, and the next batch is built, beside them"
+        world.accept(position)
+
+    parts.committer.commit(cut, accept, ready=ready)
+    assert world.checkpoint == cut.batch.last

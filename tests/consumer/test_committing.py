@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -106,6 +107,20 @@ def test_it_publishes_first_and_then_commits_one_job_after_the_other(rig: Rig) -
     # The daemon takes checkpoints from the main thread alone.
     main = threading.current_thread().name
     assert rig.asked == [(AT, main), (None, main)]
+
+
+def test_a_job_that_is_done_is_not_held_until_the_next_one_comes(rig: Rig) -> None:
+    class Taken:
+        """A cut that a test can tell of."""
+
+    script = rig.start(Script(asking(AT)))
+    cut = Taken()
+    held = weakref.ref(cut)
+    rig.thread.submit(Job(cut, f"{cut} in bytes"))  # type: ignore[arg-type]  # likewise
+    del cut
+    rig.serve_until(lambda: not rig.thread.busy)
+    script.taken.clear()
+    assert held() is None
 
 
 def test_without_anything_to_do_serving_returns_at_once(rig: Rig) -> None:
