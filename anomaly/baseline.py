@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from river import base
 
 from anomaly.state import FORMAT, SLOTS, GroupState, RateState
@@ -69,6 +70,28 @@ CHAIN_TIMES_MAX, CHAIN_SURPLUS_MAX = 4.0, 3.0
 One shop's hour adds at most so many refunds beyond what was expected of it: one shop is not the
 chain.
 """
+
+
+class Rates(msgspec.Struct, gc=False):
+    """What `HourOfWeek` says of one hour as things stand, each worked out once.
+
+    Within one refund it is asked for again and again; the chain's other shops may have changed it
+    before the next.
+    """
+
+    hour: int
+    share: float
+    """`refund_share`"""
+    hourly: float
+    """`hourly_sales`"""
+    sales: float
+    """`sales_rate` in the hour."""
+    ordinary: float
+    """Refunds expected in the hour, whatever the chain's other shops do."""
+    lift: float
+    """`chain_lift`"""
+    refunds: float
+    """`rate` in the hour."""
 
 
 class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -166,8 +189,10 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def sales_rate(self, hour: int) -> float:
         """Sales expected in `hour` on an ordinary week."""
+        return self._sales_rate(hour, self.hourly_sales())
+
+    def _sales_rate(self, hour: int, level: float) -> float:
         state = self.state
-        level = self.hourly_sales()
         known = hour - state.first
         if known >= 24:  # noqa: PLR2004 -- hours of a day
             days = min(known // 24, 7)
@@ -183,7 +208,10 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def share_at(self, hour: int) -> float:
         """Refunds per sale so long after opening: returns may be booked when little is sold yet."""
-        state, share = self.state, self.refund_share()
+        return self._share_at(hour, self.refund_share())
+
+    def _share_at(self, hour: int, share: float) -> float:
+        state = self.state
         place = (hour - state.opened) % 24
         refunds = state.daily_refunds[place] / REFUND_UNIT
         share_then = (refunds + HOURS_REFUNDS) / (state.daily_sales[place] + HOURS_REFUNDS / share)
@@ -203,10 +231,17 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
         Never fewer than the sales of the open hour bring: a shop that sells late is open late.
         """
-        rate = self._ordinary(hour)
-        if hour == self.state.hour:
-            rate = max(rate, self.share_at(hour) * self.state.sales_now)
-        return rate * self.chain_lift()
+        return self.rates(hour).refunds
+
+    def rates(self, hour: int) -> Rates:
+        """All that is expected in `hour` as things stand."""
+        state, share, hourly = self.state, self.refund_share(), self.hourly_sales()
+        sales, share_then = self._sales_rate(hour, hourly), self._share_at(hour, share)
+        lift = self.chain_lift()
+        rate = ordinary = share_then * sales * self.sales_lift()
+        if hour == state.hour:
+            rate = max(rate, share_then * state.sales_now)
+        return Rates(hour, share, hourly, sales, ordinary, lift, rate * lift)
 
     def spend(self, owed: float) -> float:
         """Refunds expected since this was last asked, until the open hour, but for those `owed`."""
@@ -264,10 +299,11 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         elif share * sales > ordinary:
             self._expect(hour, share * sales - ordinary)
             ordinary = share * sales
-        state.unspent += ordinary * self.chain_lift()
+        lifted = ordinary * self.chain_lift()
+        state.unspent += lifted
         day = hour // 24 % 7
         seen, expected = state.weekday_refunds, state.weekday_expected
-        usual_then = ordinary * self.chain_lift() / self.weekday(hour)
+        usual_then = lifted / self.weekday(hour)
         seen[day] = seen[day] * WEEKDAY_KEEPS + refunds
         expected[day] = expected[day] * WEEKDAY_KEEPS + usual_then
         state.lift_seen = state.lift_seen * LIFT_KEEPS + sales
@@ -301,10 +337,13 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         chain.lift_expected += refunds
         self.state.chain_expected += refunds
 
-    def come(self) -> None:
-        """Count a refund among the chain's, unless the shop's hour has had its part of them."""
+    def come(self, ordinary: float) -> None:
+        """Count a refund among the chain's, unless the shop's hour has had its part of them.
+
+        `ordinary` are the refunds expected in the open hour (`Rates`).
+        """
         state = self.state
         state.came += 1
-        if state.came <= CHAIN_TIMES_MAX * self._ordinary(state.hour) + CHAIN_SURPLUS_MAX:
+        if state.came <= CHAIN_TIMES_MAX * ordinary + CHAIN_SURPLUS_MAX:
             self._chain.lift_seen += 1.0
             state.chain_seen += 1.0

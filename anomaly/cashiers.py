@@ -5,7 +5,7 @@ from typing import Any
 
 from river import base
 
-from anomaly.sequential import UNIT, begin_hour, count, worst
+from anomaly.sequential import UNIT, begin_hour, count, runs_in
 from anomaly.state import CASHIERS_MAX, TRAIL_MAX, CashierState, Recent
 
 SLOW_KEEPS = 0.5 ** (1.0 / 7.0)
@@ -76,7 +76,7 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         one = self.state.get(x.get("cashier", ""))
         if one is None:
             return 0.0
-        return max([test.nats for _, test in worst(one).values()], default=0) / UNIT
+        return max([0, *[test.nats for test in runs_in(one)]]) / UNIT
 
     def arrive(self, name: str) -> CashierState:
         """A cashier not seen lately."""
@@ -107,11 +107,9 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
 
     def lately(self) -> tuple[float, float]:
         """Sales and refunds of today and, fading, the days before."""
-        sales = refunds = 0.0
-        for one in self.state.values():
-            sales += one.lately_sales + one.today
-            refunds += one.lately_refunds + one.refunds_today
-        return sales, refunds
+        every = self.state.values()
+        sales = sum([one.lately_sales + one.today for one in every], 0.0)
+        return sales, sum([one.lately_refunds + one.refunds_today for one in every], 0.0)
 
     def lift(self, one: CashierState, share: float, sales: float, refunds: float) -> float:
         """How many times the usual the shop's other cashiers take back lately; 1 or more."""

@@ -8,6 +8,7 @@ from sys import intern
 import msgspec
 
 from anomaly import pages, suppression
+from anomaly.bar import DAMPED_FROM, Bar
 from anomaly.features import features
 from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
@@ -26,7 +27,7 @@ from anomaly.state import (
     encode,
 )
 from anomaly.suspicion import Suspicion
-from anomaly.verdicts import judge, shift
+from anomaly.verdicts import judge
 from events.instant import DAY, HOUR, MINUTE, Instant
 from events.key_group import key_group
 from events.page import Page, PageStatus
@@ -47,9 +48,6 @@ WARM_UP_NATS = 5.0
 
 USUAL_DAILY = 6.0
 """Refunds a day, and one, of the shop that hypotheses.NEEDED is meant for."""
-
-DAMPED_FROM = 0.5
-"""Part of what a page needs from which a refund teaches less, and keeps an incident open."""
 
 DAMPED_TO = 0.15
 """What a refund that would page still teaches."""
@@ -267,15 +265,20 @@ class Detector:
         )
         told = self._close_quiet(shop)
         shop.remember(refund)
-        pattern = shop.group.score_then_learn(features(shop, transaction, refund, hour))
-        told_of = pages.of_entity(state, refund)
-        found = suspicions(shop, transaction, refund, hour, told_of, late=late)
-        for suspicion in found:
-            suspicion.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
-            suspicion.add_up()
+        rates, usual = shop.rate.rates(hour), shop.refund_amounts.usual()[:2]
+        pattern = shop.group.score_then_learn(features(shop, transaction, refund, rates, usual))
         young = max(1.0 - (state.clock - state.born) / WARM_UP, 0.0)
         more = young * WARM_UP_NATS + shop.group.threshold.get()
-        beyond = self._beyond(shop, found, more)
+        # That some refund looks odd by chance is likelier the more there are.
+        often = log((rates.share * rates.hourly * 24.0 + 1.0) / USUAL_DAILY)
+        bar = Bar(state, NEEDED, more + often, pattern)
+        told_of = pages.of_entity(state, refund)
+        found = suspicions(shop, transaction, refund, rates, usual, bar, told_of, late=late)
+        for one in found:
+            one.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
+            one.add_up()
+            one.needed = bar.needed(one.channel, one.reason)
+        beyond = [(one.nats - one.needed, one) for one in found]
         excess, worst = max(beyond, key=lambda one: one[0])
         state.peak = max(state.peak, excess + more)
         value = 1.0 / (1.0 + exp(min(-EVEN_ODDS_BELOW - excess, 700.0)))
@@ -283,20 +286,8 @@ class Detector:
         if refund.incident and value < MEMBER_SCORE:
             value = MEMBER_SCORE
         weight = max(self._weight(shop, refund, worst), young)
-        shop.learn(transaction, refund, hour, weight, late=late)
+        shop.learn(transaction, refund, rates, weight, late=late)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
-
-    def _beyond(
-        self, shop: Shop, found: list[Suspicion], more: float
-    ) -> list[tuple[float, Suspicion]]:
-        """Each suspicion with the nats by which it passes what it needs, `more` included."""
-        # That some refund looks odd by chance is likelier the more there are.
-        more += log((shop.refunds_daily() + 1.0) / USUAL_DAILY)
-        for one in found:
-            one.needed = NEEDED[one.channel] + more
-            if shop.state.verdicts:
-                one.needed += shift(shop.state, one.reason)
-        return [(one.nats - one.needed, one) for one in found]
 
     def _weight(self, shop: Shop, refund: Recent, worst: Suspicion) -> float:
         """How much a refund teaches: an anomaly does not teach that it is normal."""

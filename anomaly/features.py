@@ -2,6 +2,7 @@
 
 from math import exp, log
 
+from anomaly.baseline import Rates
 from anomaly.shop import Shop
 from anomaly.state import Recent
 from events.instant import HOUR
@@ -11,19 +12,21 @@ BARE_SHARE_MAX = 0.98
 """Where more refunds than this have no receipt, receipts are simply not sent."""
 
 
-def features(shop: Shop, transaction: Transaction, refund: Recent, hour: int) -> dict[str, float]:
+def features(
+    shop: Shop, transaction: Transaction, refund: Recent, rates: Rates, usual: tuple[float, float]
+) -> dict[str, float]:
     """The features of `refund`, the newest that `shop` remembers; what is not known is absent.
 
     amount: its size among the shop's; again: earlier refunds of the card; bare: without receipt;
     haste: how soon after the last refund; limit: its part of the approval limit; part: the
-    cashier's part of the last day's refunds; quiet: how little is sold at this hour.
+    cashier's part of the last day's refunds; quiet: how little is sold at this hour. `usual` are
+    mean and deviation of log amounts of the shop's refunds.
     """
-    mean, deviation, _ = shop.refund_amounts.usual()
+    mean, deviation = usual
     size = (log(max(refund.total, 1)) - mean) / deviation
-    average = shop.rate.hourly_sales()
     found = {
         "amount": 1.0 / (1.0 + exp(-max(min(size, 30.0), -30.0))),
-        "quiet": average / (average + shop.rate.sales_rate(hour)),
+        "quiet": rates.hourly / (rates.hourly + rates.sales),
     }
     if refund.card is not None:
         found["again"] = 1.0 - exp(-0.5 * shop.cards.count(refund.card, refund.at))

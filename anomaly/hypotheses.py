@@ -1,12 +1,24 @@
 """What a refund may be a sign of: each explanation with its evidence."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import exp, log, log1p
 
+from anomaly.bar import Bar
+from anomaly.baseline import Rates
 from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
-from anomaly.sequential import PACES, UNIT, Test, begin_hour, charge, count, worst
+from anomaly.sequential import (
+    COUNT,
+    PACES,
+    UNIT,
+    Numbers,
+    begin_hour,
+    charge,
+    count,
+    worst,
+)
 from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Incident, Recent
 from anomaly.surprise import surprise_of_count
@@ -71,26 +83,29 @@ def suspicions(
     shop: Shop,
     transaction: Transaction,
     refund: Recent,
-    hour: int,
+    rates: Rates,
+    usual: tuple[float, float],
+    bar: Bar,
     told_of: Incident | None,
     *,
     late: bool,
 ) -> list[Suspicion]:
-    """All that `refund`, the newest that `shop` remembers, may be a sign of.
+    """What `refund`, the newest that `shop` remembers, may be a sign of, the amount's first.
 
-    What belongs to an open incident about a cashier or a card, `told_of`, does not gather against
-    the shop as well.
+    Of runs only those that can matter (bar.py). What belongs to an open incident about a cashier or
+    a card, `told_of`, does not gather against the shop as well. `usual` are mean and deviation of
+    log amounts of the shop's refunds.
     """
     without = shop.group.without
-    found = [_of_amount(shop, transaction, refund)]
-    ratios = _ratios(shop, transaction, refund)
+    found = [_of_amount(shop, transaction, refund, usual[0], bar)]
+    ratios = _ratios(shop, transaction, refund, usual)
     tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
     if told_of is None:
-        found += _of_shop(shop, refund, hour, ratios, tolerance + TOLERANCE, late=late)
+        found += _of_shop(shop, refund, rates, ratios, tolerance + TOLERANCE, bar, late=late)
     entity = "register" if transaction.cashier_id is None else "cashier"
     if refund.cashier is not None and entity not in without:
         more = tolerance + CASHIER_TOLERANCE
-        found += _of_cashier(shop, refund, entity, hour, ratios, more, late=late)
+        found += _of_cashier(shop, refund, entity, rates, ratios, more, bar, late=late)
     if "card" not in without:
         found += _of_repeats(shop, refund, "card", "card", refund.card, shop.cards)
     if "customer" not in without:
@@ -102,17 +117,19 @@ def suspicions(
     return found
 
 
-def _ratios(shop: Shop, transaction: Transaction, refund: Recent) -> dict[int, float]:
+def _ratios(
+    shop: Shop, transaction: Transaction, refund: Recent, usual: tuple[float, float]
+) -> dict[int, float]:
     """How much likelier `refund` is with each kind of thief, by place in SHOP_KINDS."""
     bits, marks, without = refund.marks, shop.marks, shop.group.without
     once = 1.0
     if not bits & WITHOUT_RECEIPT:
         since, total = refund.at - DAY, refund.total
-        same = sum([one.total == total and one.at > since for one in shop.state.recent])
+        same = len([0 for one in shop.state.recent if one.total == total and one.at > since])
         once = SAME_PRICE ** max(same - 1, 0)
     ratio = once
     if "size" not in without and refund.total > 1:
-        mean, deviation, _ = shop.refund_amounts.usual()
+        mean, deviation = usual
         nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
         ratio *= min(max(exp(nats - 0.5 * SIZE_WEIGHT * SIZE_WEIGHT), SIZE_MIN), SIZE_MAX)
     ratios = {} if "volume" in without else {0: ratio}
@@ -126,31 +143,35 @@ def _ratios(shop: Shop, transaction: Transaction, refund: Recent) -> dict[int, f
 
 
 def _of_shop(
-    shop: Shop, refund: Recent, hour: int, ratios: dict[int, float], tolerance: float, *, late: bool
+    shop: Shop,
+    refund: Recent,
+    rates: Rates,
+    ratios: dict[int, float],
+    tolerance: float,
+    bar: Bar,
+    *,
+    late: bool,
 ) -> list[Suspicion]:
     """More refunds than the shop's hours make usual.
 
     What comes late has the expectation of its own hour against it once more: it was held back, and
     so it comes all at once.
     """
-    state, rate = shop.state, shop.rate
+    state, hour, rate = shop.state, rates.hour, rates.refunds
     runs = state.runs
     if late:
         if hour != state.late_hour:
             state.late_hour = hour
-            charge(runs, max(rate.rate(hour), LEAST) * tolerance)
+            charge(runs, max(rate, LEAST) * tolerance)
     elif hour != runs.hour:
-        past = rate.spend(runs.owed / tolerance) * tolerance
-        begin_hour(runs, hour, past, max(rate.rate(hour), LEAST) * tolerance)
-    count(runs, ratios, refund.at)
+        past = shop.rate.spend(runs.owed / tolerance) * tolerance
+        begin_hour(runs, hour, past, max(rate, LEAST) * tolerance)
     found = []
-    for kind, (place, test) in worst(runs).items():
-        refunds = _since(state.recent, test, kind)
-        if test.n >= REFUNDS_MIN[kind] and refunds:
-            name = SHOP_KINDS[kind]
-            usual = partial(_usual, rate.rate(hour), hour)
-            run = _run((name, name), ("shop", shop.id), kind, place, test, refunds, tolerance)
-            run.usual = partial(usual, run)
+    for kind, test in worst(count(runs, ratios, refund.at)).items():
+        name = SHOP_KINDS[kind]
+        run = _run((name, name), ("shop", shop.id), kind, test, state.recent, tolerance, bar)
+        if run is not None:
+            run.usual = partial(_usual, rate, hour, run)
             found.append(run)
     return found
 
@@ -159,23 +180,24 @@ def _of_cashier(
     shop: Shop,
     refund: Recent,
     entity: str,
-    hour: int,
+    rates: Rates,
     ratios: dict[int, float],
     tolerance: float,
+    bar: Bar,
     *,
     late: bool,
 ) -> list[Suspicion]:
     """More refunds than the cashier's sales make usual; the register's, where none is named."""
-    name = refund.cashier or ""
-    cashiers, rate = shop.cashiers, shop.rate
+    name, hour = refund.cashier or "", rates.hour
+    cashiers = shop.cashiers
     one = cashiers.state.get(name) or cashiers.arrive(name)
     if hour != one.hour:
-        share, usual = rate.refund_share(), rate.rate(hour)
+        share, usual = rates.share, rates.refunds
         owed = usual * cashiers.part(one, shop.state.sales_today)
-        owed += max(usual - 2.0 * share * rate.sales_rate(hour), 0.0)  # booked in one go
+        owed += max(usual - 2.0 * share * rates.sales, 0.0)  # booked in one go
         if not one.refunds_today:
             owed += cashiers.desk(one, share)
-        lift, chain = cashiers.lift(one, share, *cashiers.lately()), rate.chain_lift()
+        lift, chain = cashiers.lift(one, share, *cashiers.lately()), rates.lift
         if lift > chain:
             owed *= lift / chain
         lift = max(lift, chain)
@@ -187,39 +209,44 @@ def _of_cashier(
         for kind, channel in enumerate(CASHIER_KINDS)
         if kind in ratios and (not kind or channel not in without)
     }
-    count(one, asked, refund.at)
-    trail = [*one.trail, refund]
-    found = []
-    for kind, (place, test) in worst(one).items():
-        refunds = _since(trail, test, kind)
-        if test.n >= REFUNDS_MIN[kind] and refunds:
-            channel = CASHIER_KINDS[kind]
-            run = _run((channel, "cashier"), (entity, name), kind, place, test, refunds, tolerance)
+    found, known = [], (*one.trail, refund)
+    for kind, test in worst(count(one, asked, refund.at)).items():
+        names = CASHIER_KINDS[kind], "cashier"
+        run = _run(names, (entity, name), kind, test, known, tolerance, bar)
+        if run is not None:
             run.usual = partial(_usual, 0.0, hour, run)
             found.append(run)
     return found
-
-
-def _since(refunds: list[Recent], test: Test, kind: int) -> list[Recent]:
-    """Those of `refunds` that the run is made of; of a mark's run those that carry it."""
-    since = test.since * MINUTE
-    bit = 0 if kind == 0 else MARKS[kind - 1][0]
-    return [one for one in refunds if one.at >= since and (not bit or one.marks & bit)]
 
 
 def _run(
     names: tuple[str, str],
     entity: tuple[str, str],
     kind: int,
-    place: int,
-    test: Test,
-    refunds: list[Recent],
+    test: Numbers,
+    known: Sequence[Recent],
     tolerance: float,
-) -> Suspicion:
-    """The suspicion that a run of a sequential test comes to."""
-    observed, allowed, nats = float(test.n), test.exposure / UNIT, test.nats / UNIT
-    expected, pace = allowed / tolerance, PACES[place]
+    bar: Bar,
+) -> Suspicion | None:
+    """The suspicion that a run of a sequential test comes to, if it can matter.
+
+    It speaks of those of the refunds `known` that it is made of; of a mark's run of those that
+    carry it.
+    """
+    key, thousandths, n, exposure, minutes = test
+    if n < REFUNDS_MIN[kind]:
+        return None
+    observed, allowed, nats = float(n), exposure / UNIT, thousandths / UNIT
+    pace = PACES[key % COUNT]
     plain = min(max(observed * log1p(pace) - pace * allowed, 0.0), nats)
+    if not bar.matters(*names, plain + (nats - plain)):
+        return None
+    since, bit = minutes * MINUTE, MARKS[kind - 1][0] if kind else 0
+    refunds = [one for one in known if one.at >= since and (not bit or one.marks & bit)]
+    if not refunds:
+        return None
+    bar.note(*names, plain + (nats - plain))
+    expected = allowed / tolerance
     parts = [("volume" if entity[0] == "shop" else "cashier", plain, expected, observed, "refunds")]
     if kind:
         _, mark, unit = MARKS[kind - 1]
@@ -231,7 +258,7 @@ def _run(
         reason=names[1],
         entity_kind=entity[0],
         entity_id=entity[1],
-        window=max(refunds[-1].at - test.since * MINUTE, MINUTE),
+        window=max(refunds[-1].at - since, MINUTE),
         observed=observed,
         expected=expected,
         refunds=refunds,
@@ -246,9 +273,10 @@ def _usual(rate: float, hour: int, run: Suspicion) -> str:
     return ""
 
 
-def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicion:
-    known = shop.refund_amounts.usual()
-    usual, total = exp(known[0]), float(refund.total)
+def _of_amount(
+    shop: Shop, transaction: Transaction, refund: Recent, mean: float, bar: Bar
+) -> Suspicion:
+    usual, total = exp(mean), float(refund.total)
     nats = bare = 0.0
     if transaction.currency == shop.state.currency and "amount" not in shop.group.without:
         nats = shop.sale_amounts.score(refund.total)
@@ -256,6 +284,7 @@ def _of_amount(shop: Shop, transaction: Transaction, refund: Recent) -> Suspicio
             nats *= RETURN_WEIGHT
     if nats > 0.0 and "receipt" not in shop.group.without:
         bare = log(shop.marks.ratio(0, refund.marks))
+    bar.note("amount", "amount", nats + bare)
     return Suspicion(
         channel="amount",
         reason="amount",

@@ -71,9 +71,12 @@ class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
     def learn_one(self, x: dict[str, Any]) -> None:
         """Count the marks of one refund; without `marks` nothing is learnt."""
         bits = x.get("marks")
-        if bits is None:
-            return
-        state, weight = self.state, x.get("weight", 1.0)
+        if bits is not None:
+            self.learn(bits, x.get("weight", 1.0))
+
+    def learn(self, bits: int, weight: float) -> None:
+        """`learn_one` without a dictionary."""
+        state = self.state
         if state.n >= self.memory:
             kept = 1.0 - weight / state.n
             state.n *= kept

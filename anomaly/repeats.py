@@ -74,23 +74,28 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
     def learn_one(self, x: dict[str, Any]) -> None:
         """Remember one more `refund` of `key`; without both nothing is learnt."""
         key, refund = x.get("key"), x.get("refund")
-        if key is None or refund is None:
-            return
-        weight = x.get("weight", 1.0)
+        if key is not None and refund is not None:
+            self.learn(key, refund, x.get("weight", 1.0))
+
+    def learn(self, key: str, refund: Recent, weight: float) -> None:
+        """`learn_one` without a dictionary."""
         state, name = self.state, short(key)
         if state.refunds >= MEMORY:
             kept = 1.0 - weight / state.refunds
             state.refunds *= kept
             state.again *= kept
         state.refunds += weight
-        state.again += weight * min(self.count(key, refund.at), AGAIN_MAX)
-        one = state.seen.pop(name, None) or SeenState()
+        one = state.seen.pop(name, None)
+        if one is None:
+            one = SeenState(int(UNIT), (refund,))
+        else:
+            state.again += weight * min(faded(one, refund.at, self.half_life), AGAIN_MAX)
+            at = max(refund.at, newest(one))
+            one.count = int(UNIT * (faded(one, at, self.half_life) + 1.0))
+            one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
         if len(state.seen) >= self.keys_max:
             del state.seen[self._least_missed()]
         state.seen[name] = one
-        at = max(refund.at, newest(one)) if one.trail else refund.at
-        one.count = int(UNIT * (faded(one, at, self.half_life) + 1.0))
-        one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against one more refund of `key`; 0.0 without it or at its first."""

@@ -9,7 +9,9 @@ A run ends when all that speaks for it is used up, so that a burst of minutes an
 are found by one and the same test.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from itertools import chain
 from math import log1p
 from struct import Struct, error
 from typing import Any, NamedTuple, Protocol
@@ -35,6 +37,12 @@ REFUNDS_MAX = 2**16 - 1
 """What a run's numbers end at: two million nats, and refunds; years until 6053."""
 
 _PACKED = Struct("<BiHii")
+
+KINDS_MAX = 8
+"""Kinds of thief that runs may be about."""
+
+Numbers = tuple[int, int, int, int, int]
+"""What a `Test` is made of."""
 
 
 class Test(NamedTuple):
@@ -63,17 +71,31 @@ def runs_in(runs: Runs) -> list[Test]:
     return [Test(*numbers) for numbers in _PACKED.iter_unpack(runs.tests)]
 
 
-def _packed(key: int, nats: int, n: int, exposure: int, since: int) -> bytes:
+@lru_cache(maxsize=KINDS_MAX * COUNT + 1)
+def _packer(count: int) -> Struct:
+    """`count` runs at a time: one call instead of so many."""
+    return Struct("<" + "BiHii" * count)
+
+
+def _keep(runs: Runs, tests: Collection[Numbers]) -> Collection[Numbers]:
+    """Pack `tests` into `runs`; the numbers as they are kept."""
+    pack = _packer(len(tests)).pack
     try:
-        return _PACKED.pack(key, nats, n, exposure, since)
+        runs.tests = pack(*chain.from_iterable(tests))
     except error:  # one of them is beyond what there is room for
-        return _PACKED.pack(
-            key,
-            max(min(nats, NUMBER_MAX), -NUMBER_MAX),
-            min(n, REFUNDS_MAX),
-            min(exposure, NUMBER_MAX),
-            max(min(since, NUMBER_MAX), -NUMBER_MAX),
-        )
+        tests = [_within(*test) for test in tests]
+        runs.tests = pack(*chain.from_iterable(tests))
+    return tests
+
+
+def _within(key: int, nats: int, n: int, exposure: int, since: int) -> Numbers:
+    return (
+        key,
+        max(min(nats, NUMBER_MAX), -NUMBER_MAX),
+        min(n, REFUNDS_MAX),
+        min(exposure, NUMBER_MAX),
+        max(min(since, NUMBER_MAX), -NUMBER_MAX),
+    )
 
 
 class MarkedCusum(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
@@ -120,40 +142,32 @@ def begin_hour(runs: Runs, hour: int, past: float, owed: float) -> None:
         if left > 0:
             left -= int(UNIT * PACES[key % COUNT] * owed)
             expected = exposure + int(UNIT * past) + int(UNIT * owed)
-            kept.append(_packed(key, left, n, expected, since))
-    runs.tests = b"".join(kept)
+            kept.append((key, left, n, expected, since))
+    _keep(runs, kept)
 
 
 def charge(runs: Runs, exposure: float) -> None:
     """Hold refunds that were to be expected against the runs that are going on; none ends."""
-    runs.tests = b"".join(
-        [
-            _packed(
-                key,
-                nats - int(UNIT * PACES[key % COUNT] * exposure),
-                n,
-                before + int(UNIT * exposure),
-                since,
-            )
-            for key, nats, n, before, since in _PACKED.iter_unpack(runs.tests)
-        ]
-    )
+    more = int(UNIT * exposure)
+    charged = [
+        (key, nats - int(UNIT * PACES[key % COUNT] * exposure), n, before + more, since)
+        for key, nats, n, before, since in _PACKED.iter_unpack(runs.tests)
+    ]
+    _keep(runs, charged)
 
 
 def cap(runs: Runs, nats: float) -> None:
     """Leave no run more than `nats`; with none left, all end."""
-    most = int(UNIT * nats)
-    runs.tests = b"".join(
-        [
-            _packed(key, min(before, most), *rest)
-            for key, before, *rest in _PACKED.iter_unpack(runs.tests)
-            if nats > 0.0
-        ]
-    )
+    if nats <= 0.0:
+        runs.tests = b""
+        return
+    most, tests = int(UNIT * nats), list(_PACKED.iter_unpack(runs.tests))
+    if max([test[1] for test in tests], default=most) > most:
+        _keep(runs, [(test[0], min(test[1], most), *test[2:]) for test in tests])
 
 
-def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> None:
-    """Count one refund, whose marks have the likelihood `ratios` by kind of thief."""
+def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> Collection[Numbers]:
+    """Count one refund, whose marks have the likelihood `ratios` by kind of thief; all runs now."""
     owed, since = runs.owed, at // MINUTE
     tests = {numbers[0]: numbers for numbers in _PACKED.iter_unpack(runs.tests)}
     for kind, ratio in ratios.items():
@@ -168,16 +182,17 @@ def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> None:
                 nats = int(UNIT * (log1p(pace * ratio) - pace * owed))
                 tests[key] = key, nats, 1, int(UNIT * owed), since
             key += 1
-    runs.tests = b"".join([_packed(*test) for test in tests.values()])
+    return _keep(runs, tests.values())
 
 
-def worst(runs: Runs) -> dict[int, tuple[int, Test]]:
-    """Of each kind the run with the most nats, with the place of its pace; none below zero."""
-    found: dict[int, tuple[int, Test]] = {}
-    for numbers in _PACKED.iter_unpack(runs.tests):
-        key, nats = numbers[0], numbers[1]
-        kind = key // COUNT
-        other = found.get(kind)
-        if nats > 0 and (other is None or nats > other[1].nats):
-            found[kind] = (key % COUNT, Test(*numbers))
+def worst(tests: Collection[Numbers]) -> dict[int, Numbers]:
+    """Of each kind the run with the most nats; none below zero."""
+    found: dict[int, Numbers] = {}
+    for test in tests:
+        nats = test[1]
+        if nats > 0:
+            kind = test[0] // COUNT
+            other = found.get(kind)
+            if other is None or nats > other[1]:
+                found[kind] = test
     return found

@@ -5,7 +5,7 @@ from math import exp
 from msgspec.structs import replace
 
 from anomaly.amounts import LogAmounts
-from anomaly.baseline import HourOfWeek
+from anomaly.baseline import HourOfWeek, Rates
 from anomaly.cashiers import Cashiers
 from anomaly.group import Group
 from anomaly.marks import MarkShares
@@ -110,26 +110,29 @@ class Shop:
         recent.append(refund)
 
     def learn(
-        self, transaction: Transaction, refund: Recent, hour: int, weight: float, *, late: bool
+        self, transaction: Transaction, refund: Recent, rates: Rates, weight: float, *, late: bool
     ) -> None:
         """Learn from a refund, `weight` of it as usual; what suspicions gather counts in full."""
         state = self.state
-        self.rate.count(hour, 0, weight, late=late)
+        self.rate.count(rates.hour, 0, weight, late=late)
         if not late:
-            self.rate.come()
+            self.rate.come(rates.ordinary)
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
-        self.marks.learn_one({"marks": refund.marks, "weight": weight})
+        self.marks.learn(refund.marks, weight)
         kept = replace(refund, card=None)
-        learnt = {"weight": weight, "refund": kept}
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
             self.cashiers.remember(one, kept, weight)
         if refund.incident:
             return  # told, so nothing gathers
-        self.cards.learn_one({"key": refund.card, **learnt})
-        self.customers.learn_one({"key": transaction.customer_id, **learnt})
-        self.receipts.learn_one({"key": transaction.original_transaction_id, **learnt})
+        for repeats, key in (
+            (self.cards, refund.card),
+            (self.customers, transaction.customer_id),
+            (self.receipts, transaction.original_transaction_id),
+        ):
+            if key is not None:
+                repeats.learn(key, kept, weight)
 
     def forgive(self, refunds: list[Recent], page_id: str) -> None:
         """Take `refunds` out of all that gathers: they have been told on the page `page_id`."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Protocol
 
+import msgspec
+
 from consumer.hours import Hours
 from consumer.outbox import Outbox
 from consumer.pipeline import Cut
@@ -59,6 +61,13 @@ class Checkpoint(Protocol):
         ...
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """A batch, without what no sink can build, and how its bytes are written to each sink."""
+
+    batch: Batch
+    writes: list[Callable[[], Written]]
+
+
 class Committer:
     """Commits the batches of one shard, in order, one at a time."""
 
@@ -88,11 +97,19 @@ class Committer:
         self._reject_share = reject_share
         self._left_over: list[str] | None = None
 
+    def prepare(self, cut: Cut) -> Ready:
+        """The bytes of `cut` for every sink. Pure, so another cut may be committed meanwhile."""
+        batch = cut.batch
+        if not batch.records:  # it only closes hours, or the shard: nothing goes to the sinks
+            return Ready(batch, [])
+        return Ready(*prepared(self._sinks, batch, self._model_version))
+
     def commit(
         self,
         cut: Cut,
         checkpoint: Checkpoint,
         *,
+        ready: Ready | None = None,
         close_hours: bool = False,
         shard_end: bool = False,
     ) -> Commit:
@@ -101,6 +118,7 @@ class Committer:
         Args:
             cut: the batch, and the state behind its last record.
             checkpoint: asks KCL, and returns when it is accepted.
+            ready: what `prepare` gave for this cut, if it was asked.
             close_hours: close every open hour, as an idle shard and a shard's end do.
             shard_end: checkpoint the end of the shard rather than a position.
         """
@@ -111,7 +129,7 @@ class Committer:
         # 1. Every sink has durably taken everything up to the position; pages are on their way.
         self._outbox.add(batch.pages)
         if batch.records:
-            batch, staged = self._write_everywhere(batch)
+            batch, staged = self._write_everywhere(ready or self.prepare(cut))
             for part in staged:
                 self._hours.add(part, cut.watermark)
 
@@ -152,19 +170,20 @@ class Committer:
             pages_waiting=len(self._outbox.waiting()),
         )
 
-    def _write_everywhere(self, batch: Batch) -> tuple[Batch, list[StagedPart | None]]:
+    def _write_everywhere(self, ready: Ready) -> tuple[Batch, list[StagedPart | None]]:
         """Write to all sinks what all of them take; the rest is rejected, and stands in none.
 
         What a service refuses for good is found only by asking: then the others are written again,
         without it and over what they had.
         """
+        batch, writes = ready.batch, ready.writes
         while True:
-            batch, writes = prepared(self._sinks, batch, self._model_version)
             answers = self._write_all(writes)
             refused = [rejection for answer in answers for rejection in answer.rejections]
             if not refused:
                 return batch, [answer.staged for answer in answers]
             batch = without(batch, refused, self._model_version)
+            batch, writes = prepared(self._sinks, batch, self._model_version)
 
     def _write_all(self, writes: Sequence[Callable[[], Written]]) -> list[Written]:
         """Write to all sinks at a time: one waits for its service while another one's is busy.

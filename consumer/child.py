@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from anomaly.detector import DetectorConfig
+from consumer.candidate import detector_config
 from consumer.checkpoint import Committer
 from consumer.committing import CommittingThread
 from consumer.duplicates import Duplicates
@@ -70,14 +70,14 @@ class Assembly:
         snapshots = Snapshots(
             services.snapshot_store,
             services.fence,
-            settings.application,
+            settings.own_application,
             shard_id,
             settings.key_groups,
             GoldenScores(settings.key_groups),
             _history(settings, services.snapshot_store, shard_id),
         )
         snapshots.take(services.lease)
-        restored, parents = _restored(snapshots, services, shard_id, checkpoint, settings)
+        restored, parents, known = _restored(snapshots, services, shard_id, checkpoint, settings)
         state = restored.state
         config = detector_config(settings)
         duplicates = Duplicates(settings.duplicates_remembered_min)
@@ -111,6 +111,7 @@ class Assembly:
             watermark=state.hours.watermark,
             after=checkpoint,
         )
+        pipeline.skip(known)
         _log.info(
             "shard taken",
             extra={
@@ -144,24 +145,30 @@ def _restored(
     shard_id: str,
     checkpoint: Position | None,
     settings: Settings,
-) -> tuple[Restored, tuple[str, ...]]:
-    """What the shard begins with: its own snapshot, or what its parents left it."""
+) -> tuple[Restored, tuple[str, ...], Position | None]:
+    """What the shard begins with: its own snapshot, or what its parents left it; a shadow more.
+
+    The Position is where the state stands, if the stream is read from before that.
+    """
     if checkpoint is not None:
-        return snapshots.load(checkpoint.slug), ()
-    state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
-    return Restored(state), parents
+        found: tuple[Restored, tuple[str, ...], Position | None]
+        found = snapshots.load(checkpoint.slug), (), None
+    else:
+        state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
+        found = Restored(state), parents, None
+        if services.shadow is not None and not parents:
+            begun = services.shadow.begin(shard_id, snapshots, detector_config(settings))
+            found = begun.restored, (), begun.position
+    if services.shadow is not None:
+        services.shadow.watch(shard_id)
+    return found
 
 
-def _history(settings: Settings, store: ObjectStore, shard_id: str) -> SnapshotHistory:
+def _history(settings: Settings, store: ObjectStore, shard_id: str) -> SnapshotHistory | None:
+    if settings.shadow is not None:
+        return None
     period, kept = settings.history_hours * HOUR, settings.retention_days * DAY
     return SnapshotHistory(store, settings.application, shard_id, period=period, kept=kept)
-
-
-def detector_config(settings: Settings) -> DetectorConfig:
-    """The detector's configuration as the settings give it."""
-    return DetectorConfig(
-        key_groups=settings.key_groups, pages_per_shop_week=settings.pages_per_shop_week
-    )
 
 
 def build_pipeline(
@@ -184,7 +191,7 @@ def build_pipeline(
         batch_bytes_max=settings.batch_bytes_max,
         lateness=int(settings.lateness_seconds * SECOND),
         watermark=watermark,
-        keeps_records=settings.archive_key is not None,
+        keeps_records=settings.archive_key is not None and settings.shadow is None,
         after=after,
     )
 

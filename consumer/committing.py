@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.checkpoint import Checkpoint, Committer
+from consumer.checkpoint import Checkpoint, Committer, Ready
 from consumer.pipeline import Cut
 from consumer.telemetry import Commit
 from events.position import Position
@@ -23,6 +23,7 @@ class Job(msgspec.Struct, frozen=True):
     """One cut on its way through the committer."""
 
     cut: Cut
+    ready: Ready
     close_hours: bool = False
     shard_end: bool = False
 
@@ -140,7 +141,11 @@ class CommittingThread:
             committer.publish()  # step 5 of the checkpoint that this shard was restored from
             while (job := self._jobs.get()) is not None:
                 committed = committer.commit(
-                    job.cut, self._ask, close_hours=job.close_hours, shard_end=job.shard_end
+                    job.cut,
+                    self._ask,
+                    ready=job.ready,
+                    close_hours=job.close_hours,
+                    shard_end=job.shard_end,
                 )
                 self._on_commit(committed)
                 self._said.put_nowait(_Done())

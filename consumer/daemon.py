@@ -67,7 +67,7 @@ def properties(settings: Settings, executable: str, worker_id: str) -> str:
         else files("properties").joinpath("production.properties").read_text()
     )
     completed = {
-        "applicationName": settings.application,
+        "applicationName": settings.own_application,
         "streamName": settings.stream,
         "regionName": settings.region,
         "executableName": executable,

@@ -93,6 +93,7 @@ class Pipeline:
     ) -> None:
         self._raw: list[Record] | None = [] if keeps_records else None
         self._after = after
+        self._known: tuple[int, int] | None = None
         self._parse = parse
         self._scorer = scorer
         self._duplicates = duplicates
@@ -124,6 +125,19 @@ class Pipeline:
         self._kept = 0
         """So many of the scored transactions are in the scorer's encoded state already."""
 
+    def skip(self, known: Position | None) -> None:
+        """Leave out what comes at or before `known`, if there is such: the state has it already."""
+        if known is not None:
+            self._after, self._known = known, known.order
+
+    def _unknown(self, records: Iterator[Record], known: tuple[int, int]) -> Iterator[Record]:
+        for record in records:
+            if record.position.order > known:
+                self._known = None
+                yield record
+                break
+        yield from records
+
     @property
     def empty(self) -> bool:
         """Whether nothing was taken since the last cut."""
@@ -145,6 +159,8 @@ class Pipeline:
         other's data out of the processor's cache for every record (2.4 of 12 µs). What was drawn
         when the batch became full waits for the next call; where it did not, nothing waits.
         """
+        if self._known is not None:
+            records = self._unknown(records, self._known)
         parse, records_max, bytes_max = (
             self._parse,
             self._batch_records_max,

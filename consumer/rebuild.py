@@ -12,7 +12,8 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumer.archive_records import ArchivedRecords
-from consumer.child import build_pipeline, detector_config
+from consumer.candidate import detector_config
+from consumer.child import build_pipeline
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseTable, Unheld
@@ -20,7 +21,7 @@ from consumer.lineage import Ancestry, KinesisLineage
 from consumer.opensearch_settings import search_client
 from consumer.pipeline import Pipeline
 from consumer.rebuild_records import StreamOrArchive
-from consumer.rebuild_rows import RebuildError
+from consumer.rebuild_rows import RebuildError, Standing
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.scorer import Scorer
 from consumer.services import aws_client
@@ -34,6 +35,7 @@ from sinks.deadline import Deadline
 from sinks.directory import DirectoryObjectStore
 from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import FencedOff
+from sinks.memory import MemoryObjectStore
 from sinks.object_store import ObjectStore
 from sinks.s3 import S3ObjectStore
 from sinks.sink import Stopped
@@ -81,6 +83,13 @@ class _Listed:
             if self._stop.is_set():
                 raise
             raise RebuildError(f"its records are gone: {error}") from error
+
+
+class _NothingStands:
+    """Standing documents of who indexes none."""
+
+    def position_of(self, transaction_id: str, occurred_at: Instant) -> None:
+        """None: there is none."""
 
 
 class _Anyhow:
@@ -198,7 +207,7 @@ def _work(
         settings = load()
         search = search_client(settings)
         try:
-            table = LeaseTable(aws_client(settings, "dynamodb"), settings.application, deadline)
+            table = LeaseTable(aws_client(settings, "dynamodb"), settings.own_application, deadline)
             standing = StandingTransactions(search, deadline)
             yield table, _parts(settings, deadline, table, standing, force=force)
         finally:
@@ -213,7 +222,7 @@ def _parts(
     settings: Settings,
     stop: threading.Event,
     table: LeaseTable,
-    standing: StandingTransactions,
+    standing: Standing,
     *,
     force: bool,
 ) -> Rebuild:
@@ -222,7 +231,7 @@ def _parts(
     snapshot_store: ObjectStore = DirectoryObjectStore(folder) if folder else store
     kinesis = aws_client(settings, "kinesis")
     fence = DynamoFence(
-        aws_client(settings, "dynamodb"), settings.ledger_table, settings.application, stop
+        aws_client(settings, "dynamodb"), settings.ledger_table, settings.own_application, stop
     )
     config = detector_config(settings)
     silent = settings.model_copy(update={"archive_key": None})  # a rebuild keeps no records
@@ -230,7 +239,7 @@ def _parts(
     def snapshots(shard_id: str) -> Snapshots:
         groups = settings.key_groups
         golden = GoldenScores(groups)
-        return Snapshots(snapshot_store, fence, settings.application, shard_id, groups, golden)
+        return Snapshots(snapshot_store, fence, settings.own_application, shard_id, groups, golden)
 
     def pipeline(state: State) -> Pipeline:
         duplicates = Duplicates(settings.duplicates_remembered_min)
@@ -244,6 +253,11 @@ def _parts(
         others=table.rows,
         told=lambda words: click.echo(words, err=True),
     )
+    if settings.shadow is not None:  # it has neither documents nor rows to be brought back
+        store_of_rows: ObjectStore = MemoryObjectStore()
+        standing = _NothingStands()
+    else:
+        store_of_rows = store
     keys = settings.archive_keys
     kept = settings.retention_days * DAY
     archive = ArchivedRecords(store, settings.stream, keys, kept=kept) if keys else None
@@ -254,8 +268,8 @@ def _parts(
         lineage=_Listed(kinesis, settings.stream, stop),
         records=StreamOrArchive(ShardRecords(kinesis, settings.stream, stop), archive, _now),
         snapshot_store=snapshot_store,
-        lake=store,
-        staging=f"staging/{settings.application}/",
+        lake=store_of_rows,
+        staging=f"staging/{settings.own_application}/",
         standing=standing,
     )
     return Rebuild(

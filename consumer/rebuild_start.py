@@ -83,9 +83,10 @@ class Starts:
             if any(member.golden for member in members):
                 at = candidate.position
                 yield Start(merged(members), at, f"the snapshot of {at.slug}, which is good")
-        yield from self._history(shard_id, until)
+        yield from self.history(shard_id, until)
 
-    def _history(self, shard_id: str, until: Position | None) -> Iterator[Start]:
+    def history(self, shard_id: str, until: Position | None) -> Iterator[Start]:
+        """The part of `snapshots` that is kept for replays, newest first."""
         history = SnapshotHistory(self._store, self._snapshots.application, shard_id)
         for one in history.generations():
             if not one.whole or (until is not None and one.position.order > until.order):

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 from consumer.archive_records import ArchivedRecords
-from consumer.child import build_pipeline, detector_config
+from consumer.candidate import detector_config
+from consumer.child import build_pipeline
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lineage import Ancestry, HashRange, KinesisLineage

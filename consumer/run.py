@@ -33,6 +33,10 @@ def run() -> None:
     """Consume the stream until told to stop (SIGTERM or Ctrl-C), last checkpoints first."""
     try:
         settings = load()
+        if settings.detector_file is not None:
+            from consumer.candidate import detector_config
+
+            detector_config(settings)
         os.environ.update(handed_down(settings))
         with LogWriter(Descriptor(sys.stderr.fileno())) as log:
             configure(settings.log_level, log)
@@ -71,10 +75,12 @@ def _work(settings: Settings, directory: Path, log: LogWriter) -> int:
         ),
         children,
         worker=f"{socket.gethostname()}:{os.getpid()}",
-        seconds=settings.measurement_seconds,
+        seconds=0 if settings.shadow else settings.measurement_seconds,
     )
     health = Health(settings.metrics_host, settings.metrics_port, children, vitals, metrics)
     with health, measuring:
-        if settings.archive_key is None:
+        if settings.shadow is not None:
+            _log.info("a shadow: it pages nobody", extra={"application": settings.own_application})
+        elif settings.archive_key is None:
             _log.info("there is no raw archive: TILLWATCH_ARCHIVE_KEY is not set")
         return supervisor.run()

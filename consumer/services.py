@@ -9,6 +9,7 @@ from consumer.lease import DynamoLease, worker_id
 from consumer.lineage import KinesisLineage
 from consumer.opensearch_settings import search_client
 from consumer.settings import Settings
+from consumer.shadow_services import Nowhere, ShadowServices
 from consumer.telemetry import Telemetry
 from sinks.archive import ArchiveSink
 from sinks.directory import DirectoryObjectStore
@@ -66,37 +67,54 @@ class Services:
             return aws_client(settings, service, telemetry.progress)
 
         store = S3ObjectStore(client("s3"), settings.bucket, stop, count_retry=count)
-        opensearch = OpenSearchSink(
-            search_client(settings),
-            stop,
-            count_retry=count,
-        )
-        writer = str(uuid4())
-        self.lake = ParquetSink(store, staging=f"staging/{settings.application}/", writer=writer)
-        dynamodb = client("dynamodb")
-        # Clients of their own: what the outbox hears from AWS is no progress of a commit.
-        self.pager = Pager(
-            aws_client(settings, "sns"),
-            settings.topic_arn,
-            Ledger(aws_client(settings, "dynamodb"), settings.ledger_table, writer),
-            live_view=settings.live_view_url,
-            dashboards=settings.dashboards_url,
-        )
+        dynamodb, application = client("dynamodb"), settings.own_application
         self.fence = DynamoFence(
-            dynamodb, settings.ledger_table, settings.application, stop, count_retry=count
+            dynamodb, settings.ledger_table, application, stop, count_retry=count
         )
-        self.lease = DynamoLease(
-            dynamodb, settings.application, worker_id(), stop, count_retry=count
-        )
+        self.lease = DynamoLease(dynamodb, application, worker_id(), stop, count_retry=count)
         self.lineage = KinesisLineage(client("kinesis"), settings.stream, stop, count_retry=count)
-        self.dead_letters = DeadLetterSink(
-            client("sqs"), settings.dead_letter_queue_url, store, stop, count_retry=count
-        )
-        keys = settings.archive_keys
-        archive = (ArchiveSink(store, settings.stream, keys),) if keys else ()
-        self.sinks: tuple[Sink, ...] = (opensearch, self.lake, *archive)
         self.snapshot_store: ObjectStore = (
             DirectoryObjectStore(settings.snapshot_directory)
             if settings.snapshot_directory
             else store
         )
+        self.shadow: ShadowServices | None = None
+        self.sinks: tuple[Sink, ...]
+        self.lake: ParquetSink | Nowhere
+        self.dead_letters: DeadLetterSink | Nowhere
+        self.pager: Pager | Nowhere
+        if settings.shadow is not None:
+            # What a live worker writes to is not even there for it.
+            self.shadow = ShadowServices(
+                settings,
+                settings.shadow,
+                dynamodb,
+                store,
+                self.snapshot_store,
+                self.lineage,
+                stop,
+            )
+            self.sinks = (self.shadow.pages,)
+            self.lake = self.dead_letters = self.pager = Nowhere()
+        else:
+            writer = str(uuid4())
+            lake = ParquetSink(store, staging=f"staging/{application}/", writer=writer)
+            opensearch = OpenSearchSink(search_client(settings), stop, count_retry=count)
+            keys = settings.archive_keys
+            archive = (ArchiveSink(store, settings.stream, keys),) if keys else ()
+            self.lake, self.sinks = lake, (opensearch, lake, *archive)
+            self.dead_letters = DeadLetterSink(
+                client("sqs"), settings.dead_letter_queue_url, store, stop, count_retry=count
+            )
+            self.pager = _pager(settings, writer)
+
+
+def _pager(settings: Settings, writer: str) -> Pager:
+    # Clients of their own: what the outbox hears from AWS is no progress of a commit.
+    return Pager(
+        aws_client(settings, "sns"),
+        settings.topic_arn,
+        Ledger(aws_client(settings, "dynamodb"), settings.ledger_table, writer),
+        live_view=settings.live_view_url,
+        dashboards=settings.dashboards_url,
+    )

@@ -19,6 +19,9 @@ from events.parse import Parser
 from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
 from sinks.archive_seal import KEY_BYTES, Keys
 
+SHADOW_NAME = "^[a-z0-9][a-z0-9-]{0,31}$"
+"""Part of the names of tables and of a folder."""
+
 Kind = TypeVar("Kind", bound=OpenSearchSettings)
 
 
@@ -33,6 +36,11 @@ class Settings(OpenSearchSettings):
 
     application: str = Field(
         "tillwatch", description="Name of the KCL application: its lease table."
+    )
+    shadow: str | None = Field(
+        None,
+        pattern=SHADOW_NAME,
+        description="Be the shadow of this name: score beside the worker, and page nobody.",
     )
     stream: str = Field(description="Name of the Kinesis stream.")
     aws_endpoint: str | None = Field(
@@ -105,6 +113,10 @@ class Settings(OpenSearchSettings):
     pages_per_shop_week: float = Field(
         0.1, gt=0, description="False pages that are accepted per shop and week."
     )
+    detector_file: FilePath | None = Field(
+        None,
+        description="JSON file of what else the detector runs with, as `backtest --shadow` takes.",
+    )
     processed_retention_days: int | None = Field(
         None,
         ge=1,
@@ -170,6 +182,15 @@ class Settings(OpenSearchSettings):
         return days
 
     @property
+    def own_application(self) -> str:
+        """The KCL application that this worker is of: the named one, or a shadow beside it."""
+        return self.application if self.shadow is None else self.shadow_of(self.shadow)
+
+    def shadow_of(self, name: str) -> str:
+        """The KCL application of the shadow `name`."""
+        return f"{self.application}-shadow-{name}"
+
+    @property
     def archive_keys(self) -> Keys | None:
         """What the raw archive is sealed and opened with; None where there is none."""
         if self.archive_key is None:
@@ -181,11 +202,11 @@ class Settings(OpenSearchSettings):
         """Days that processed Parquet files are kept."""
         return self.processed_retention_days or self.retention_days
 
-    @field_validator("pseudonym_key", mode="before")
+    @field_validator("pseudonym_key", "shadow", "detector_file", mode="before")
     @classmethod
-    def _empty_is_none(cls, key: object) -> object:
-        """An empty variable is as good as none, so that a secret can take its place."""
-        return key or None
+    def _empty_is_none(cls, value: object) -> object:
+        """An empty variable is as good as none: a secret can take a key's place."""
+        return value or None
 
     @field_validator("pseudonym_key_secret")
     @classmethod

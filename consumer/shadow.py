@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from anomaly.detector import DetectorConfig
+from consumer.candidate import ConfigError, candidate
 from consumer.told import Told
 
 
@@ -47,16 +48,9 @@ def read_config(path: Path, live: DetectorConfig) -> DetectorConfig:
         click.ClickException: it is none, or names a field that the detector does not have.
     """
     try:
-        changes = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-        unknown = sorted(set(changes) - set(DetectorConfig.__struct_fields__))
-        if unknown:
-            known = ", ".join(DetectorConfig.__struct_fields__)
-            raise click.ClickException(
-                f"{path}: the detector has no {', '.join(unknown)}; it has {known}"
-            )
-        return msgspec.convert(msgspec.structs.asdict(live) | changes, DetectorConfig)
-    except msgspec.DecodeError as error:
-        raise click.ClickException(f"{path} is no configuration: {error}") from error
+        return candidate(path, live)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _refunds(pages: Iterable[Told]) -> set[tuple[str, str]]:

@@ -253,9 +253,11 @@ class ShardProcessor:
     # -- commits --------------------------------------------------------------------------------
 
     def _submit(self, cut: Cut, *, close_hours: bool = False, shard_end: bool = False) -> None:
+        # Its bytes are made while the batch before is on its way: services answer meanwhile.
+        ready = self._require_parts().committer.prepare(cut)
         self._wait_for_job()
         self._telemetry.commit_began()
-        self._committing.submit(Job(cut, close_hours=close_hours, shard_end=shard_end))
+        self._committing.submit(Job(cut, ready, close_hours=close_hours, shard_end=shard_end))
 
     def _wait_for_job(self) -> None:
         """Wait for the batch that is being committed: this is the backpressure.

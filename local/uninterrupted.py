@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from consumer.child import build_pipeline, detector_config
+from consumer.candidate import detector_config
+from consumer.child import build_pipeline
 from consumer.duplicates import Duplicates
 from consumer.pipeline import batches
 from consumer.scorer import Scorer

@@ -37,13 +37,22 @@ def told(batch: Batch, suffix: str = ".parquet") -> Iterator[tuple[str, bytes]]:
     All states of a page lie under the day of its opening. What no row can be made of is left out,
     and logged: the page itself goes to people and into the index, and its shard goes on.
     """
-    name = f"{batch.first.shard_id}-{batch.first.slug}-{batch.last.slug}{suffix}"
+    yield from page_files(batch, suffix)
+    name = _name(batch, suffix)
+    yield from _files(VERDICTS, name, batch.verdicts, lambda one: one.given_at, _verdict_table)
 
-    def pages(some: Sequence[Page]) -> Any:
+
+def page_files(batch: Batch, suffix: str = ".parquet") -> Iterator[tuple[str, bytes]]:
+    """The part of `told` that is the pages'."""
+
+    def table(some: Sequence[Page]) -> Any:
         return _page_table(some, batch)
 
-    yield from _files(PAGES, name, batch.pages, lambda page: page.opened_at, pages)
-    yield from _files(VERDICTS, name, batch.verdicts, lambda one: one.given_at, _verdict_table)
+    yield from _files(PAGES, _name(batch, suffix), batch.pages, lambda page: page.opened_at, table)
+
+
+def _name(batch: Batch, suffix: str) -> str:
+    return f"{batch.first.shard_id}-{batch.first.slug}-{batch.last.slug}{suffix}"
 
 
 def _files(

@@ -56,9 +56,10 @@ def test_one_shop_s_hour_is_not_the_chain() -> None:
     shop = _grown(400)
     chain = shop._chain
     before = chain.lift_seen
-    allowed = int(CHAIN_TIMES_MAX * shop._ordinary(shop.state.hour) + CHAIN_SURPLUS_MAX)
+    ordinary = shop.rates(shop.state.hour).ordinary
+    allowed = int(CHAIN_TIMES_MAX * ordinary + CHAIN_SURPLUS_MAX)
     for _ in range(allowed + 50):
-        shop.come()
+        shop.come(ordinary)
     assert chain.lift_seen == before + allowed
 
 
@@ -68,10 +69,10 @@ def test_a_shop_s_own_refunds_do_not_lift_what_is_expected_of_it() -> None:
     for hour in range(FIRST, FIRST + 400):
         for shop in (mine, other):
             shop.learn_one({"hour": hour, "sales": 40, "refunds": 1.0})
-            shop.come()
+            shop.come(shop.rates(hour).ordinary)
     before = mine.chain_lift()
     for _ in range(6):
-        mine.come()
+        mine.come(mine.rates(FIRST + 399).ordinary)
     assert mine.chain_lift() == pytest.approx(before)
     assert other.chain_lift() > 1.2
     mine.reach(FIRST + 440)

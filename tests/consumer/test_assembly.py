@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumer.child import Assembly, build_pipeline, detector_config
+from consumer.candidate import detector_config
+from consumer.child import Assembly, build_pipeline
 from consumer.duplicates import Duplicates
 from consumer.garbage import BATCHES_BETWEEN_MAX, Garbage
 from consumer.golden import GoldenScores

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consumer.checkpoint import Ready
 from consumer.committing import CommittingThread, Job
 from consumer.pipeline import Cut
 from consumer.telemetry import Commit
@@ -33,8 +34,15 @@ class Script:
         return self._begin()
 
     def commit(
-        self, cut: Cut, checkpoint: Any, *, close_hours: bool = False, shard_end: bool = False
+        self,
+        cut: Cut,
+        checkpoint: Any,
+        *,
+        ready: Ready,
+        close_hours: bool = False,
+        shard_end: bool = False,
     ) -> Commit:
+        assert ready == f"{cut} in bytes"
         self.taken.append((cut, close_hours, shard_end))
         self._steps.pop(0)(checkpoint)
         return Commit(position=f"{len(self.taken)}-0")
@@ -82,7 +90,7 @@ def asking(position: Position | None) -> Callable[[Any], None]:
 
 
 def job(name: str, **more: bool) -> Job:
-    return Job(name, **more)  # type: ignore[arg-type]  # the thread never looks into a cut
+    return Job(name, f"{name} in bytes", **more)  # type: ignore[arg-type]  # the thread never looks into a cut
 
 
 def test_it_publishes_first_and_then_commits_one_job_after_the_other(rig: Rig) -> None:

@@ -38,7 +38,7 @@ def test_what_a_dead_worker_staged_is_deleted_by_the_next_one_and_not_what_that_
     world.leases.owner = "dead"
     dead, records = world.worker("dead"), as_records(DATA)
     dead.pipeline.take(iter(records))
-    dead.committer._write_everywhere(dead.pipeline.cut(0).batch)
+    dead.committer._write_everywhere(dead.committer.prepare(dead.pipeline.cut(0)))
     (left,) = world.store.keys(f"staging/{SHARD}/")
     world.leases.owner = "alive"
     alive = world.worker("alive")

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from consumer.child import build_pipeline, detector_config
+from consumer.candidate import detector_config
+from consumer.child import build_pipeline
 from consumer.duplicates import Duplicates
 from consumer.pipeline import batches
 from consumer.scorer import Scorer

@@ -140,6 +140,7 @@ class SimulatedServices:
         dynamodb = Dynamo(shared)
         owner = process.name
         ledger = Ledger(dynamodb, TABLE, owner, clock=lambda: START * SECOND + the.now)
+        self.shadow = None
         self.pager = Pager(Topic(shared), "topic", ledger)
         self.fence = DynamoFence(dynamodb, TABLE, APPLICATION, stop, **waits)  # type: ignore[arg-type]  # simulated
         worker = process.attributes["daemon"].name
