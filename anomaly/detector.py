@@ -261,7 +261,8 @@ class Detector:
             # One string for all refunds of a cashier: they are compared again and again.
             cashier=cashier if cashier is None else intern(cashier),
             card=transaction.card_token,
-            marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late)),
+            marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
+            | shop.tender_marks(transaction),
         )
         told = self._close_quiet(shop)
         shop.remember(refund)

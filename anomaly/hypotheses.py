@@ -23,6 +23,7 @@ from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Incident, Recent
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
+from anomaly.tenders import OTHER_TENDER
 from anomaly.words import money, number, weekday_hour
 from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
@@ -45,7 +46,7 @@ NEEDED = {
 What counts refunds of any kind needs more: what is expected is not known as well as marks are.
 """
 
-EVIDENCE = frozenset((*NEEDED, "register", "size", "pattern"))
+EVIDENCE = frozenset((*NEEDED, "register", "size", "tender", "pattern"))
 """What a detector can be run without, to see what it is worth."""
 
 SHOP_KINDS = ("volume", "receipt", "limit", "hours")
@@ -57,7 +58,14 @@ REFUNDS_MIN = (3, 3, 3, 2)
 CARD_MIN = 3
 """Fewer refunds than these are no pattern, however quiet the shop."""
 
-FORGIVEN = (-2.5, 0.0)
+SHOWN = (0, WITHOUT_RECEIPT | OTHER_TENDER, MARKS[1][0], MARKS[2][0])
+"""Marks of the refunds that a run of each kind speaks of; 0 for all of them."""
+
+CUSTOMER_VOUCHED = True
+VOLUME_PART = 0.0
+LIMIT_PART = 0.0
+
+FORGIVEN = (-4.0, 0.0)
 """Nats that receipts, and amounts not under the limit, take at most from a card that is back."""
 
 SIZE_WEIGHT = 0.25
@@ -133,13 +141,26 @@ def _ratios(
         nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
         ratio *= min(max(exp(nats - 0.5 * SIZE_WEIGHT * SIZE_WEIGHT), SIZE_MIN), SIZE_MAX)
     ratios = {} if "volume" in without else {0: ratio}
+    vouched = _vouched(shop, bits)
+    if 0 in ratios:
+        ratios[0] *= 1.0 - VOLUME_PART + VOLUME_PART * vouched
     if "receipt" not in without and marks.tells(0):
-        ratios[1] = ratio * marks.ratio(0, bits)
+        ratios[1] = ratio * vouched
     if "limit" not in without and transaction.approval_limit is not None:
-        ratios[2] = once * marks.ratio(1, bits)
+        ratios[2] = once * marks.ratio(1, bits) * (1.0 - LIMIT_PART + LIMIT_PART * vouched)
     if "hours" not in without and bits & OUT_OF_HOURS:
         ratios[3] = ratio * marks.ratio(2, bits)
     return ratios
+
+
+def _vouched(shop: Shop, bits: int) -> float:
+    """How much likelier what vouches for a refund, or fails to, is with a thief."""
+    without, ratio = shop.group.without, 1.0
+    if "receipt" not in without:
+        ratio = shop.marks.ratio(0, bits)
+    if "tender" not in without:
+        ratio *= shop.tenders.ratio(bits)
+    return ratio
 
 
 def _of_shop(
@@ -241,7 +262,7 @@ def _run(
     plain = min(max(observed * log1p(pace) - pace * allowed, 0.0), nats)
     if not bar.matters(*names, plain + (nats - plain)):
         return None
-    since, bit = minutes * MINUTE, MARKS[kind - 1][0] if kind else 0
+    since, bit = minutes * MINUTE, SHOWN[kind]
     refunds = [one for one in known if one.at >= since and (not bit or one.marks & bit)]
     if not refunds:
         return None
@@ -283,7 +304,7 @@ def _of_amount(
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
     if nats > 0.0 and "receipt" not in shop.group.without:
-        bare = log(shop.marks.ratio(0, refund.marks))
+        bare = log(_vouched(shop, refund.marks))
     bar.note("amount", "amount", nats + bare)
     return Suspicion(
         channel="amount",
@@ -313,11 +334,14 @@ def _of_repeats(
         return []
     refunds = [*before, refund]
     parts = []
-    for place in (0, 1) if kind == "card" else ():
+    for place in (0, 1) if kind == "card" else (0,) if kind == "customer" and CUSTOMER_VOUCHED else ():
         _, mark, unit = MARKS[place]
         if mark in shop.group.without:
             continue
-        nats = [log(shop.marks.ratio(place, one.marks)) for one in refunds]
+        nats = [
+            log(_vouched(shop, one.marks) if place == 0 else shop.marks.ratio(place, one.marks))
+            for one in refunds
+        ]
         marked = float(sum([one > 0.0 for one in nats]))
         parts.append((mark, max(sum(nats), FORGIVEN[place]), 0.0, marked, unit))
     again, usual = repeats.count(key, refund.at), repeats.mean()

@@ -22,7 +22,7 @@ MARKS = (
 PRIORS = ((0.5, 6.0), (0.06, 40.0), (0.01, 60.0))
 """Share of each mark where nothing is known, and how many refunds that counts for."""
 
-THIEVES = (0.7, 0.85, 0.9)
+THIEVES = (0.6, 0.85, 0.9)
 """Share of each mark among the refunds of a thief who goes that way."""
 
 RATIO_MAX = 20.0

@@ -10,6 +10,7 @@ from anomaly.cashiers import Cashiers
 from anomaly.group import Group
 from anomaly.marks import MarkShares
 from anomaly.repeats import Repeats
+from anomaly.tenders import Tenders
 from anomaly.state import (
     CARDS_MAX,
     CUSTOMERS_MAX,
@@ -51,6 +52,7 @@ class Shop:
         "refund_amounts",
         "sale_amounts",
         "state",
+        "tenders",
     )
 
     def __init__(self, shop_id: str, state: ShopState, group: Group) -> None:
@@ -66,6 +68,8 @@ class Shop:
         self.refund_amounts.state = state.refund_amounts
         self.marks = MarkShares()
         self.marks.state = state.marks
+        self.tenders = Tenders()
+        self.tenders.state = state.tenders
         self.cashiers = Cashiers()
         self.cashiers.state = state.cashiers
         self.cards = Repeats(CARDS_MAX)
@@ -83,6 +87,9 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
+        if state.tenders.paid:
+            tender = transaction.card_token or transaction.payment_method
+            self.tenders.keep(transaction.transaction_id, tender)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
@@ -97,6 +104,7 @@ class Shop:
         """Let `days` go by on the shop's own calendar."""
         state = self.state
         self.cashiers.next_day(days, self.rate.refund_share())
+        self.tenders.grow(24.0 * self.rate.hourly_sales())
         state.sales_today = 0
 
     def remember(self, refund: Recent) -> None:
@@ -120,6 +128,9 @@ class Shop:
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn(refund.marks, weight)
+        self.tenders.learn(refund.marks, weight)
+        if transaction.original_transaction_id is not None:
+            self.tenders.open()
         kept = replace(refund, card=None)
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
@@ -153,6 +164,15 @@ class Shop:
         return all(rate.sales_rate(one) < closed for one in (hour, hour - 1)) and (
             rate.refunds_rate(hour) < closed
         )
+
+    def tender_marks(self, transaction: Transaction) -> int:
+        """Whether a refund goes back the way its sale was paid, as marks.
+
+        While keys are rotated a card has two names.
+        """
+        tender = transaction.card_token or transaction.payment_method
+        receipt = transaction.original_transaction_id
+        return self.tenders.marks(receipt, tender, transaction.card_before)
 
     def returns_large_sale(self, transaction: Transaction) -> bool:
         """Whether this refund gives back a large sale that is remembered, or a part of it."""

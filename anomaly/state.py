@@ -11,7 +11,7 @@ import msgspec
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
@@ -25,6 +25,9 @@ CARDS_MAX: Final = 40
 CUSTOMERS_MAX: Final = 8
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
+TENDERS_MAX: Final = 2048
+"""Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
+
 TOP_MAX: Final = 16
 """The largest amounts, whose fall tells how rare still larger ones are."""
 
@@ -102,6 +105,15 @@ class MarkState(msgspec.Struct, array_like=True):
 
     n: float = 0.0
     counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
+
+
+class TenderState(msgspec.Struct, array_like=True):
+    """How the last sales were paid (tenders.py); refunds whose sale was known, those that went
+    another way among them."""
+
+    paid: bytearray = msgspec.field(default_factory=bytearray)
+    known: float = 0.0
+    other: float = 0.0
 
 
 class Recent(msgspec.Struct, array_like=True, gc=False):
@@ -237,6 +249,7 @@ class ShopState(msgspec.Struct, array_like=True):
     sale_amounts: AmountState = msgspec.field(default_factory=AmountState)
     refund_amounts: AmountState = msgspec.field(default_factory=AmountState)
     marks: MarkState = msgspec.field(default_factory=MarkState)
+    tenders: TenderState = msgspec.field(default_factory=TenderState)
     cashiers: dict[str, CashierState] = msgspec.field(default_factory=dict)
     cards: RepeatsState = msgspec.field(default_factory=RepeatsState)
     customers: RepeatsState = msgspec.field(default_factory=RepeatsState)
