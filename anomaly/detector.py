@@ -12,7 +12,7 @@ from anomaly.bar import DAMPED_FROM, Bar
 from anomaly.features import features
 from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
-from anomaly.marks import marks_of
+from anomaly.marks import item_of, marks_of
 from anomaly.renaming import rename_card
 from anomaly.shop import Shop
 from anomaly.state import (
@@ -263,6 +263,7 @@ class Detector:
             card=transaction.card_token,
             marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
             | shop.tender_marks(transaction),
+            item=item_of(transaction),
         )
         told = self._close_quiet(shop)
         shop.remember(refund)

@@ -62,6 +62,7 @@ SHOWN = (0, WITHOUT_RECEIPT | OTHER_TENDER, MARKS[1][0], MARKS[2][0])
 """Marks of the refunds that a run of each kind speaks of; 0 for all of them."""
 
 CUSTOMER_VOUCHED = True
+SAME_ITEM = True
 VOLUME_PART = 0.0
 LIMIT_PART = 0.0
 
@@ -132,8 +133,14 @@ def _ratios(
     bits, marks, without = refund.marks, shop.marks, shop.group.without
     once = 1.0
     if not bits & WITHOUT_RECEIPT:
-        since, total = refund.at - DAY, refund.total
-        same = len([0 for one in shop.state.recent if one.total == total and one.at > since])
+        since, total, item = refund.at - DAY, refund.total, refund.item if SAME_ITEM else 0
+        same = len(
+            [
+                0
+                for one in shop.state.recent
+                if (one.total == total or (item and one.item == item)) and one.at > since
+            ]
+        )
         once = SAME_PRICE ** max(same - 1, 0)
     ratio = once
     if "size" not in without and refund.total > 1:

@@ -2,6 +2,7 @@
 
 from math import log
 from typing import Any
+from zlib import crc32
 
 from river import base
 
@@ -37,6 +38,8 @@ MEMORY = 600.0
 UNDER_LIMIT_FROM = 0.85
 """A refund of at least this part of the approval limit, and not above it, lies just under it."""
 
+ITEM_BITS = 0xFFFF
+
 Part = tuple[str, float, float, float, str]
 """One part of a suspicion: kind, nats, expected, observed, unit."""
 
@@ -50,6 +53,14 @@ def marks_of(transaction: Transaction, *, out_of_hours: bool) -> int:
     if limit is not None and UNDER_LIMIT_FROM * limit <= transaction.total <= limit:
         bits |= UNDER_LIMIT
     return bits
+
+
+def item_of(transaction: Transaction) -> int:
+    """The first article of a receipt in 16 bits; 0 where none is named."""
+    for line in transaction.lines:
+        if line.item_id is not None:
+            return crc32(line.item_id.encode("utf-8", "surrogatepass")) & ITEM_BITS | 1
+    return 0
 
 
 class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no types

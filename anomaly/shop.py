@@ -32,6 +32,9 @@ CLOSED_BELOW = 0.08
 CLOSED_KNOWN_HOURS = 200
 """Hours after which a shop's opening hours are known: a week, and a day to be sure."""
 
+SELDOM_BACK = 0.7
+"""A sale smaller than the usual refund by so many deviations of log amounts hardly comes back."""
+
 RETURN_WEIGHT = 0.3
 """What the amount of a refund says when it returns a large sale, receipt in hand."""
 
@@ -87,7 +90,7 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
-        if state.tenders.paid:
+        if total >= state.tenders.least and state.tenders.paid:
             tender = transaction.card_token or transaction.payment_method
             self.tenders.keep(transaction.transaction_id, tender)
         cashier = transaction.cashier_id or transaction.register_id
@@ -105,6 +108,8 @@ class Shop:
         state = self.state
         self.cashiers.next_day(days, self.rate.refund_share())
         self.tenders.grow(24.0 * self.rate.hourly_sales())
+        mean, deviation, _ = self.refund_amounts.usual()
+        state.tenders.least = int(exp(mean - SELDOM_BACK * deviation))
         state.sales_today = 0
 
     def remember(self, refund: Recent) -> None:

@@ -112,6 +112,8 @@ class TenderState(msgspec.Struct, array_like=True):
     another way among them."""
 
     paid: bytearray = msgspec.field(default_factory=bytearray)
+    least: int = 0
+    """Smaller sales are not kept: hardly any comes back."""
     known: float = 0.0
     other: float = 0.0
 
@@ -126,6 +128,8 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     card: str | None
     marks: int
     incident: str = ""
+    item: int = 0
+    """The first article, by hash; 0 where it is not known."""
 
 
 class RunsState(msgspec.Struct, array_like=True, gc=False):
