@@ -6,7 +6,8 @@ from typing import Any
 from river import base
 
 from anomaly.sequential import UNIT, begin_hour, count, runs_in
-from anomaly.state import CASHIERS_MAX, TRAIL_MAX, CashierState, Recent
+from anomaly.state import CASHIERS_MAX, CashierState, Recent
+from anomaly.trail import added, length
 
 SLOW_KEEPS = 0.5 ** (1.0 / 7.0)
 """How busy a cashier is fades by half in a week."""
@@ -69,7 +70,7 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
         """Note a refund that was counted: `weight` of it becomes usual."""
         one.usual_refunds += weight
         one.refunds_today += 1
-        one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
+        one.trail = added(one.trail, refund, named=False)
 
     def score_one(self, x: dict[str, Any]) -> float:
         """Nats against the refunds of `cashier` so far."""
@@ -146,4 +147,4 @@ class Cashiers(base.AnomalyDetector):  # type: ignore[misc]  # river has no type
 
     def _busy(self, name: str) -> float:
         one = self.state[name]
-        return one.sales + one.today + 10.0 * len(one.trail)
+        return one.sales + one.today + 10.0 * length(one.trail)

@@ -50,12 +50,23 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         self._trees = HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=seed)
         # The trees grow at the first observation, over the features it has: all of them.
         self._trees.learn_one(PROBES[0])
-        self._nodes = [node for tree in self._trees.trees for node in tree.iter_dfs()]
-        for node in self._nodes:
-            node.l_mass = 0
         self._trees.counter = 0
+        self._nodes = [node for tree in self._trees.trees for node in tree.iter_dfs()]
+        count = len(self._nodes)
+        # What the walk asks for stands in lists, each number beside the next: river's nodes lie all
+        # over memory, and a refund would fetch most of what it touches from there.
+        self._features = [
+            FEATURES.index(getattr(node, "feature", "amount")) for node in self._nodes
+        ]
+        thresholds = [getattr(node, "threshold", 0.0) for node in self._nodes]
+        self._thresholds = array("d", thresholds).tolist()
+        self._learnt = [0] * count
+        self._known = [0] * count
+        self._weights = [0] * count
+        self._steps = [1 << depth for depth in range(HEIGHT, 0, -1)]
+        self._weight_max = self._trees._max_score  # noqa: SLF001 -- river offers no other way
+        self._roots = range(0, count, (2 << HEIGHT) - 1)
         self.scores = [0] * BINS
-        self._weigh()
 
     def learn_one(self, x: dict[str, Any]) -> None:
         """Learn one refund's features, and how high its score was."""
@@ -74,42 +85,63 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def raw(self, x: dict[str, Any]) -> float:
         """River's own score of `x`, 0 to 1."""
+        self._show()
         return float(self._trees.score_one(x))
 
     def _walk(self, x: dict[str, Any]) -> float:
         """River's `score_one`, then its `learn_one`: both go the same way, here in one walk.
 
-        It counts the `l_mass` of each node, and learns at the leaf what the `r_mass` of the way
-        there come to, which stays the same for a window.
+        It counts the mass of each node, and learns at the leaf what the masses known of the way
+        there come to, which stays the same for a window. Nodes are numbered as river's `iter_dfs`
+        goes: the left child follows, the right one comes behind all that is under it.
         """
-        trees = self._trees
-        if trees.counter == WINDOW - 1:  # the last of a window is left to river, which turns it
-            raw = self.raw(x)
-            trees.learn_one(x)
-            self._weigh()
-            return raw
-        weight = 0
-        for root in trees.trees:
-            node = root
-            for _ in range(HEIGHT):
-                node.l_mass += 1
-                value = x.get(node.feature)
-                left, right = node.children
+        values = [x.get(name) for name in FEATURES]
+        features, thresholds, learnt = self._features, self._thresholds, self._learnt
+        steps, weights, weight = self._steps, self._weights, 0
+        for root in self._roots:
+            place = root
+            for step in steps:
+                learnt[place] += 1
+                value = values[features[place]]
                 if value is None:
-                    node = right if left.l_mass < right.l_mass else left
+                    place += step if learnt[place + 1] < learnt[place + step] else 1
+                elif value < thresholds[place]:
+                    place += 1
                 else:
-                    node = left if value < node.threshold else right
-            node.l_mass += 1
-            weight += node.weight
+                    place += step
+            learnt[place] += 1
+            weight += weights[place]
+        trees = self._trees
+        raw = 0.0 if trees._first_window else 1 - weight / self._weight_max  # noqa: SLF001 -- river offers no other way
         trees.counter += 1
-        if trees._first_window:  # noqa: SLF001 -- river offers no other way
-            return 0.0
-        return float(1 - weight / trees._max_score)  # noqa: SLF001 -- likewise
+        if trees.counter == WINDOW:
+            trees.counter, trees._first_window = 0, False  # noqa: SLF001 -- likewise
+            self._known, self._learnt = learnt, [0] * len(learnt)
+            self._weigh()
+        return float(raw)
+
+    def _show(self) -> None:
+        """Bring river's trees up to what has been learnt."""
+        for node, learnt, known in zip(self._nodes, self._learnt, self._known, strict=True):
+            node.l_mass, node.r_mass = learnt, known
 
     def _weigh(self) -> None:
-        """Note at every leaf what river's score gathers on the way to it in this window."""
-        for tree in self._trees.trees:
-            _weigh(tree, self._trees.size_limit)
+        """Note at every leaf what river's score gathers on the way to it in this window.
+
+        That is the sum of `mass * 2**depth`, which ends with the first mass below river's limit.
+        """
+        limit, known = self._trees.size_limit, self._known
+        places, ways = list(self._roots), [(0, True)] * TREES
+        for depth, step in enumerate(self._steps):
+            masses = [known[place] for place in places]
+            ways = [
+                (way[0] + (mass << depth), mass >= limit) if way[1] else way
+                for way, mass in zip(ways, masses, strict=True)
+                for _ in (0, 1)
+            ]
+            places = [child for place in places for child in (place + 1, place + step)]
+        for place, (weight, goes_on) in zip(places, ways, strict=True):
+            self._weights[place] = weight + (known[place] << HEIGHT) if goes_on else weight
 
     def _rank(self, raw: float, seen: int) -> None:
         """Count the score of a refund among those, `seen` so far, that later ones are ranked by."""
@@ -125,15 +157,14 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def dump(self) -> ForestState:
         """What has been learnt."""
-        masses = array("H", (node.l_mass for node in self._nodes))
-        masses.extend(node.r_mass for node in self._nodes)
+        masses = array("H", self._learnt + self._known)
         if byteorder == "big":
             masses.byteswap()
         return ForestState(
             counter=self._trees.counter,
             first_window=self._trees._first_window,  # noqa: SLF001 -- river offers no other way
             masses=masses.tobytes(),
-            golden=[self.raw(probe) for probe in PROBES],
+            golden=self._golden(),
             scores=list(self.scores),
         )
 
@@ -149,27 +180,17 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         count = len(self._nodes)
         if len(masses) != 2 * count or len(state.scores) != BINS:
             raise StateError("the forest that was kept has another shape")
-        for node, left, right in zip(self._nodes, masses[:count], masses[count:], strict=True):
-            node.l_mass, node.r_mass = left, right
+        self._learnt, self._known = masses[:count].tolist(), masses[count:].tolist()
         self._trees.counter = state.counter
         self._trees._first_window = state.first_window  # noqa: SLF001 -- river offers no other way
         self.scores = list(state.scores)
         self._weigh()
-        if [self.raw(probe) for probe in PROBES] != state.golden:
+        if self._golden() != state.golden:
             raise StateError("the forest that was kept scores its probes otherwise")
 
-
-def _weigh(node: Any, limit: float, depth: int = 0, above: int = 0, *, ended: bool = False) -> None:
-    """Set `weight` at the leaves under `node`: the sum of `r_mass * 2**depth` on the way to each.
-
-    The sum ends with the first node whose `r_mass` is below `limit`.
-    """
-    weight = above if ended else above + (node.r_mass << depth)
-    if depth == HEIGHT:
-        node.weight = weight
-        return
-    for child in node.children:
-        _weigh(child, limit, depth + 1, weight, ended=ended or node.r_mass < limit)
+    def _golden(self) -> list[float]:
+        self._show()
+        return [float(self._trees.score_one(probe)) for probe in PROBES]
 
 
 def _place(raw: float) -> int:

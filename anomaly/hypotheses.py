@@ -1,6 +1,6 @@
 """What a refund may be a sign of: each explanation with its evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import exp, log, log1p
 
@@ -24,6 +24,7 @@ from anomaly.state import Incident, Recent
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
 from anomaly.tenders import OTHER_TENDER
+from anomaly.trail import refunds
 from anomaly.words import money, number, weekday_hour
 from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
@@ -197,7 +198,9 @@ def _of_shop(
     found = []
     for kind, test in worst(count(runs, ratios, refund.at)).items():
         name = SHOP_KINDS[kind]
-        run = _run((name, name), ("shop", shop.id), kind, test, state.recent, tolerance, bar)
+        run = _run(
+            (name, name), ("shop", shop.id), kind, test, lambda: state.recent, tolerance, bar
+        )
         if run is not None:
             run.usual = partial(_usual, rate, hour, run)
             found.append(run)
@@ -237,7 +240,11 @@ def _of_cashier(
         for kind, channel in enumerate(CASHIER_KINDS)
         if kind in ratios and (not kind or channel not in without)
     }
-    found, known = [], (*one.trail, refund)
+    found = []
+
+    def known() -> Sequence[Recent]:
+        return *refunds(one.trail, name), refund
+
     for kind, test in worst(count(one, asked, refund.at)).items():
         names = CASHIER_KINDS[kind], "cashier"
         run = _run(names, (entity, name), kind, test, known, tolerance, bar)
@@ -252,7 +259,7 @@ def _run(
     entity: tuple[str, str],
     kind: int,
     test: Numbers,
-    known: Sequence[Recent],
+    known: Callable[[], Sequence[Recent]],
     tolerance: float,
     bar: Bar,
 ) -> Suspicion | None:
@@ -270,15 +277,15 @@ def _run(
     if not bar.matters(*names, plain + (nats - plain)):
         return None
     since, bit = minutes * MINUTE, SHOWN[kind]
-    refunds = [one for one in known if one.at >= since and (not bit or one.marks & bit)]
-    if not refunds:
+    told = [one for one in known() if one.at >= since and (not bit or one.marks & bit)]
+    if not told:
         return None
     bar.note(*names, plain + (nats - plain))
     expected = allowed / tolerance
     parts = [("volume" if entity[0] == "shop" else "cashier", plain, expected, observed, "refunds")]
     if kind:
         _, mark, unit = MARKS[kind - 1]
-        parts.append((mark, nats - plain, expected, float(len(refunds)), unit))
+        parts.append((mark, nats - plain, expected, float(len(told)), unit))
     else:
         parts.append(("size", nats - plain, expected, observed, "refunds"))
     return Suspicion(
@@ -286,10 +293,10 @@ def _run(
         reason=names[1],
         entity_kind=entity[0],
         entity_id=entity[1],
-        window=max(refunds[-1].at - since, MINUTE),
+        window=max(told[-1].at - since, MINUTE),
         observed=observed,
         expected=expected,
-        refunds=refunds,
+        refunds=told,
         parts=parts,
     )
 
@@ -339,7 +346,7 @@ def _of_repeats(
     before = repeats.trail(key)
     if len(before) + 1 < CARD_MIN:
         return []
-    refunds = [*before, refund]
+    known = [*before, refund]
     parts = []
     for place in (0, 1) if kind == "card" else (0,) if kind == "customer" and CUSTOMER_VOUCHED else ():
         _, mark, unit = MARKS[place]
@@ -347,7 +354,7 @@ def _of_repeats(
             continue
         nats = [
             log(_vouched(shop, one.marks) if place == 0 else shop.marks.ratio(place, one.marks))
-            for one in refunds
+            for one in known
         ]
         marked = float(sum([one > 0.0 for one in nats]))
         parts.append((mark, max(sum(nats), FORGIVEN[place]), 0.0, marked, unit))
@@ -363,7 +370,7 @@ def _of_repeats(
             window=WEEK,
             observed=observed,
             expected=expected,
-            refunds=refunds,
+            refunds=known,
             parts=[(channel, surprise, expected, observed, f"refunds of the same {kind}"), *parts],
             usual=lambda: f"usual for one {kind} is {number(expected)} a week",
         )

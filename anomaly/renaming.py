@@ -2,7 +2,8 @@
 
 from anomaly.repeats import HALF_LIFE, UNIT, faded, newest, short
 from anomaly.shop import Shop
-from anomaly.state import TRAIL_MAX, SeenState
+from anomaly.state import SeenState
+from anomaly.trail import added, refunds
 
 
 def rename_card(shop: Shop, before: str, now: str) -> None:
@@ -36,5 +37,8 @@ def _together(one: SeenState, other: SeenState | None) -> SeenState:
         return one
     last = max(newest(one), newest(other))
     count = sum(faded(each, last, HALF_LIFE) for each in (one, other))
-    trail = sorted([*one.trail, *other.trail], key=lambda refund: refund.at)
-    return SeenState(int(UNIT * count), tuple(trail[-TRAIL_MAX:]))
+    both = [*refunds(one.trail), *refunds(other.trail)]
+    trail = b""
+    for refund in sorted(both, key=lambda refund: refund.at):
+        trail = added(trail, refund)
+    return SeenState(int(UNIT * count), trail)

@@ -7,8 +7,9 @@ from typing import Any
 
 from river import base
 
-from anomaly.state import TRAIL_MAX, Recent, RepeatsState, SeenState
+from anomaly.state import Recent, RepeatsState, SeenState
 from anomaly.surprise import surprise_of_count
+from anomaly.trail import added, instants, length, refunds
 from events.instant import DAY, Instant
 
 HALF_LIFE: Instant = 7 * DAY
@@ -39,7 +40,7 @@ def short(token: str) -> int:
 
 def newest(one: SeenState) -> Instant:
     """When the newest refund that is remembered of `one` was."""
-    return max([refund.at for refund in one.trail])
+    return max(instants(one.trail))
 
 
 def faded(one: SeenState, at: Instant, half_life: Instant) -> float:
@@ -87,12 +88,12 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         state.refunds += weight
         one = state.seen.pop(name, None)
         if one is None:
-            one = SeenState(int(UNIT), (refund,))
+            one = SeenState(int(UNIT), added(b"", refund))
         else:
             state.again += weight * min(faded(one, refund.at, self.half_life), AGAIN_MAX)
             at = max(refund.at, newest(one))
             one.count = int(UNIT * (faded(one, at, self.half_life) + 1.0))
-            one.trail = (*one.trail[1 - TRAIL_MAX :], refund)
+            one.trail = added(one.trail, refund)
         if len(state.seen) >= self.keys_max:
             del state.seen[self._least_missed()]
         state.seen[name] = one
@@ -117,7 +118,7 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
     def trail(self, key: str) -> tuple[Recent, ...]:
         """The refunds of `key` that are still remembered, oldest first."""
         one = self.state.seen.get(short(key))
-        return () if one is None else one.trail
+        return () if one is None else refunds(one.trail)
 
     def forget(self, key: str) -> None:
         """Start `key` anew: what it gathered has been told."""
@@ -126,6 +127,6 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
     def _least_missed(self) -> int:
         seen = self.state.seen
         for name, one in islice(seen.items(), SPARED_MAX):
-            if len(one.trail) == 1:
+            if length(one.trail) == 1:
                 return name
         return next(iter(seen))

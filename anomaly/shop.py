@@ -2,8 +2,6 @@
 
 from math import exp
 
-from msgspec.structs import replace
-
 from anomaly.amounts import LogAmounts
 from anomaly.baseline import HourOfWeek, Rates
 from anomaly.cashiers import Cashiers
@@ -136,10 +134,9 @@ class Shop:
         self.tenders.learn(refund.marks, weight)
         if transaction.original_transaction_id is not None:
             self.tenders.open()
-        kept = replace(refund, card=None)
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
-            self.cashiers.remember(one, kept, weight)
+            self.cashiers.remember(one, refund, weight)
         if refund.incident:
             return  # told, so nothing gathers
         for repeats, key in (
@@ -148,7 +145,7 @@ class Shop:
             (self.receipts, transaction.original_transaction_id),
         ):
             if key is not None:
-                repeats.learn(key, kept, weight)
+                repeats.learn(key, refund, weight)
 
     def forgive(self, refunds: list[Recent], page_id: str) -> None:
         """Take `refunds` out of all that gathers: they have been told on the page `page_id`."""

@@ -162,7 +162,8 @@ class CashierState(msgspec.Struct, array_like=True, gc=False):
     hour: int = 0
     owed: float = 0.0
     tests: bytes = b""
-    trail: tuple[Recent, ...] = ()
+    trail: bytes = b""
+    """The last refunds, packed by trail.py without the cashier's name."""
 
 
 class SeenState(msgspec.Struct, array_like=True, gc=False):
@@ -173,7 +174,8 @@ class SeenState(msgspec.Struct, array_like=True, gc=False):
     """
 
     count: int = 0
-    trail: tuple[Recent, ...] = ()
+    trail: bytes = b""
+    """Packed by trail.py."""
 
 
 class RepeatsState(msgspec.Struct, array_like=True):

@@ -34,12 +34,16 @@ def console(host: str, port: int, public_names: tuple[str, ...]) -> None:
     from console.app import build
     from console.reader import REQUEST_SECONDS_MAX, Reader
     from consumer.giver import giver_of
-    from consumer.opensearch_settings import search_client_of
+    from consumer.search_client import search_client_of
+    from sinks.opensearch_client import NoCredentials
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")
     if not url:
         raise click.ClickException("TILLWATCH_OPENSEARCH_URL is not set: where is OpenSearch?")
-    client = search_client_of(os.environ, url, request_seconds_max=REQUEST_SECONDS_MAX)
+    try:
+        client = search_client_of(os.environ, url, request_seconds_max=REQUEST_SECONDS_MAX)
+    except NoCredentials as error:
+        raise click.ClickException(str(error)) from None
     listener = _listen(host, port)
     click.echo(f"http://{host}:{listener.getsockname()[1]}/")
     giver = giver_of(os.environ)

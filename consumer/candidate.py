@@ -1,12 +1,18 @@
 """The detector's configuration: as the settings give it, with what a file says otherwise."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from anomaly.detector import DetectorConfig
 from anomaly.hypotheses import EVIDENCE
-from consumer.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consumer.settings import Settings
 
 
 class ConfigError(Exception):
@@ -47,6 +53,8 @@ def detector_config(settings: Settings) -> DetectorConfig:
     )
     if settings.detector_file is None:
         return plain
+    from consumer.settings import SettingsError
+
     try:
         made = candidate(settings.detector_file, plain)
     except ConfigError as error:

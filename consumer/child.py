@@ -1,10 +1,13 @@
 """The daemon's child: one shard's process. Standard output belongs to the protocol."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +18,7 @@ from consumer.duplicates import Duplicates
 from consumer.garbage import Garbage
 from consumer.golden import GoldenScores
 from consumer.halt import halt
+from consumer.handed import handed
 from consumer.handover import take_over
 from consumer.hours import Hours
 from consumer.logs import JsonFormatter, configure
@@ -27,15 +31,17 @@ from consumer.reject_share import RejectShare
 from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.services import Services
-from consumer.settings import Settings, load
 from consumer.shard import Parts, ShardProcessor
 from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
 from events.instant import DAY, HOUR, SECOND, Instant
 from events.position import Position
-from sinks.arrow_memory import leave_pandas_out
+from sinks.arrow_memory import import_lean_arrow
 from sinks.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 _log = logging.getLogger("tillwatch.child")
 
@@ -150,6 +156,7 @@ def _restored(
 
     The Position is where the state stands, if the stream is read from before that.
     """
+    config = detector_config(settings)
     if checkpoint is not None:
         found: tuple[Restored, tuple[str, ...], Position | None]
         found = snapshots.load(checkpoint.slug), (), None
@@ -157,10 +164,10 @@ def _restored(
         state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
         found = Restored(state), parents, None
         if services.shadow is not None and not parents:
-            begun = services.shadow.begin(shard_id, snapshots, detector_config(settings))
+            begun = services.shadow.begin(shard_id, snapshots, config)
             found = begun.restored, (), begun.position
     if services.shadow is not None:
-        services.shadow.watch(shard_id)
+        services.shadow.watch(shard_id, config)
     return found
 
 
@@ -202,8 +209,8 @@ def main() -> None:
     parent = Parent()
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    leave_pandas_out()
-    settings = load()
+    import_lean_arrow()
+    settings = handed()
     logs = configure(settings.log_level, pid=os.getpid())
     stop = threading.Event()
     telemetry = Telemetry.of_this_process()

@@ -45,7 +45,7 @@ def apply(*, url: str | None, dry_run: bool) -> None:
     What people changed in these objects is lost; their own objects are left alone. Who asks is said
     as for OpenSearch: TILLWATCH_OPENSEARCH_USER and _PASSWORD, or TILLWATCH_OPENSEARCH_SIGNING.
     """
-    from consumer.opensearch_settings import search_client_of
+    from consumer.search_client import search_client_of
     from sinks.dashboards.export import objects
     from sinks.dashboards.importing import Dashboards, DashboardsError, client_url
     from sinks.opensearch_client import NoCredentials

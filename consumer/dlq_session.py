@@ -9,10 +9,10 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumer.fingerprint import Fingerprint
-from consumer.opensearch_settings import search_client
 from consumer.parser import parser_of
 from consumer.pseudonym_keys import pseudonym_keys
 from consumer.redrive import Places, Redriver
+from consumer.search_client import search_client
 from consumer.services import CONNECT_SECONDS_MAX, READ_SECONDS_MAX, aws_client
 from consumer.settings import Settings, SettingsError, load
 from sinks.dead_letters import DeadLetters

@@ -15,8 +15,8 @@ from consumer.erase_index import IndexErasure, IndexRefused
 from consumer.erase_lake import LakeErasure
 from consumer.erase_letters import LetterErasure, Person
 from consumer.erase_report import Place, lines
-from consumer.opensearch_settings import search_client
 from consumer.pseudonym_keys import PseudonymKeys, pseudonym_keys
+from consumer.search_client import search_client
 from consumer.services import aws_client
 from consumer.settings import Settings, SettingsError, load
 from sinks.compacted_file import UnknownColumns

@@ -20,6 +20,7 @@ from consumer.erase_report import Place
 from events.instant import to_iso
 from sinks.manifest import COMPACTED, HOURLY, MANIFESTS
 from sinks.page_rows import PAGES
+from sinks.shadow_pages import SHADOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -71,6 +72,7 @@ class LakeErasure:
         yield self._staged()
         yield self._in_place("Parquet: hourly", HOURLY)
         yield self._in_place("Parquet: pages", PAGES)
+        yield self._in_place("Parquet: shadows", SHADOWS)
         under_way = None if self._dry_run else self._compaction.call_off()
         yield self._compacted()
         yield self._again(under_way)
@@ -156,7 +158,7 @@ class LakeErasure:
         if self._dry_run:
             return Place(name, of, 0, 0)
         found = erased = 0
-        for prefix in (STAGING, HOURLY, PAGES):
+        for prefix in (STAGING, HOURLY, PAGES, SHADOWS):
             new = [key for key in self._parquet(prefix) if key not in self._done]
             came, gone = self._replaced(new)
             found, erased = found + came, erased + gone
@@ -174,7 +176,7 @@ class LakeErasure:
 
     def _old_versions(self, versions: OldVersions) -> Place:
         found = erased = 0
-        for prefix in (STAGING, HOURLY, COMPACTED, PAGES):
+        for prefix in (STAGING, HOURLY, COMPACTED, PAGES, SHADOWS):
             for version in versions.under(prefix):
                 if not version.key.endswith(".parquet") or version.key.startswith(MANIFESTS):
                     continue

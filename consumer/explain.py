@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anomaly.state import StateError
 from consumer.explain_found import NotFound, Standing, Story, document_of, row_of, stories_of
 from consumer.explain_words import Again, Explained, compared, explained, lines
-from consumer.opensearch_settings import search_client
 from consumer.replay_reading import WARM_UP
 from consumer.replay_services import ReplayServices
 from consumer.replaying import Single
+from consumer.search_client import search_client
 from consumer.settings import Settings, SettingsError, load
 from events.instant import HOUR
 from events.score import Score

@@ -58,7 +58,7 @@ def opensearch(otherwise: str) -> Iterator[Any]:
         ClickException: none is named, and `otherwise` says how to do without; or it does not
             answer.
     """
-    from consumer.opensearch_settings import search_client_of
+    from consumer.search_client import search_client_of
     from sinks import opensearch_client
 
     url = os.environ.get("TILLWATCH_OPENSEARCH_URL")

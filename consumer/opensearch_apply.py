@@ -34,7 +34,8 @@ def apply(*, dry_run: bool) -> None:
     0 all is as declared; 1 something cannot be, or OpenSearch does not answer; 3, with --dry-run,
     something would change.
     """
-    from consumer.opensearch_settings import OpenSearchSettings, search_client
+    from consumer.opensearch_settings import OpenSearchSettings
+    from consumer.search_client import search_client
     from consumer.settings import SettingsError, load
     from sinks import cluster_changes
     from sinks.opensearch_client import NoCredentials, Refusal

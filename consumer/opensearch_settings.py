@@ -1,9 +1,7 @@
 """The settings that every command needs that speaks to OpenSearch, and a client made from them."""
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
@@ -13,8 +11,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-
-from sinks.opensearch_client import Signing, connect
 
 CONFIG_VARIABLE = "TILLWATCH_CONFIG"
 SERVERLESS = "aoss"
@@ -103,44 +99,3 @@ def address(url: str) -> str:
     if not urlsplit(url).netloc:  # which refuses what is no address in ways of its own
         raise ValueError("it must name a host")
     return url
-
-
-def search_client(settings: OpenSearchSettings, **more: Any) -> Any:
-    """A client of the OpenSearch of `settings`; `more` are further arguments of `connect`.
-
-    Raises:
-        NoCredentials: requests are to be signed, and there is nothing to sign with.
-    """
-    password = settings.opensearch_password
-    return connect(
-        settings.opensearch_url,
-        settings.opensearch_user,
-        password.get_secret_value() if password else None,
-        signing=_signing(settings.opensearch_signing, settings.region),
-        ca_bundle=settings.opensearch_ca_bundle,
-        **more,
-    )
-
-
-def search_client_of(environ: Mapping[str, str], url: str, **more: Any) -> Any:
-    """A client for `url`, with what `environ` says of who asks: for who needs no other setting.
-
-    Raises:
-        NoCredentials: requests are to be signed, and there is nothing to sign with.
-    """
-    bundle = environ.get("TILLWATCH_OPENSEARCH_CA_BUNDLE")
-    return connect(
-        url,
-        environ.get("TILLWATCH_OPENSEARCH_USER"),
-        environ.get("TILLWATCH_OPENSEARCH_PASSWORD"),
-        signing=_signing(
-            environ.get("TILLWATCH_OPENSEARCH_SIGNING"),
-            environ.get("TILLWATCH_REGION", "eu-west-1"),
-        ),
-        ca_bundle=Path(bundle) if bundle else None,
-        **more,
-    )
-
-
-def _signing(service: str | None, region: str) -> Signing | None:
-    return Signing(service, region) if service else None

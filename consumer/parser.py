@@ -1,10 +1,16 @@
 """The parser that the settings describe: what a worker runs, and what judges a corrected record."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from consumer.pseudonym_keys import pseudonym_keys
-from consumer.settings import Settings
 from events.instant import SECOND
 from events.parse import Parser
-from events.pseudonym import Pseudonymizer
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+    from events.pseudonym import Pseudonymizer
 
 
 def pseudonymizer_of(settings: Settings) -> Pseudonymizer:

@@ -1,18 +1,22 @@
 """The keys that cards and contacts are hashed with: from the settings, or from Secrets Manager."""
 
+from __future__ import annotations
+
 import json
 import threading
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from consumer.settings import Settings, SettingsError
 from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
 from sinks.aws_errors import passes
 from sinks.deadline import Deadline
 from sinks.retry import Retry
 from sinks.sink import Stopped
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 SECRET_SECONDS_MAX: Final = 30.0
 """How long Secrets Manager may take to hand the key out, all tries together."""
@@ -98,12 +102,12 @@ def _secret(settings: Settings, name: str, deadline: Deadline) -> str:
             lambda: client.get_secret_value(SecretId=name)
         )
     except Stopped as error:
-        raise SettingsError(f"{_SETTING} names {name}, which was not read in time") from error
+        raise _wrong(f"{_SETTING} names {name}, which was not read in time") from error
     except (ClientError, BotoCoreError) as error:
         code = type(error).__name__
         if isinstance(error, ClientError):
             code = error.response.get("Error", {}).get("Code", code)
-        raise SettingsError(f"{_SETTING} names {name}, which cannot be read: {code}") from error
+        raise _wrong(f"{_SETTING} names {name}, which cannot be read: {code}") from error
     return str(answer.get("SecretString") or "")
 
 
@@ -114,13 +118,20 @@ def _keys_in(name: str, text: str) -> PseudonymKeys:
         try:
             secret = msgspec.json.decode(text, type=_Secret)
         except msgspec.DecodeError:
-            raise SettingsError(
+            raise _wrong(
                 f'{_SETTING} names {name}, which holds no JSON object such as {{"key": "…", "old":'
                 f' ["…"]}}, of {OLD_KEYS_MAX} old keys at most'
             ) from None
     keys = [key.encode() for key in (secret.key, *secret.old)]
     if any(len(key) < KEY_BYTES_MIN for key in keys):
-        raise SettingsError(
+        raise _wrong(
             f"{_SETTING} names {name}, which holds a key of fewer than {KEY_BYTES_MIN} bytes"
         )
     return PseudonymKeys(keys[0], tuple(keys[1:]))
+
+
+def _wrong(text: str) -> Exception:
+    """The SettingsError that says so; a child, whose settings were handed to it, needs it not."""
+    from consumer.settings import SettingsError
+
+    return SettingsError(text)

@@ -18,12 +18,12 @@ from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.lease_table import LeaseTable, Unheld
 from consumer.lineage import Ancestry, KinesisLineage
-from consumer.opensearch_settings import search_client
 from consumer.pipeline import Pipeline
 from consumer.rebuild_records import StreamOrArchive
 from consumer.rebuild_rows import RebuildError, Standing
 from consumer.rebuilding import Made, Places, Rebuild
 from consumer.scorer import Scorer
+from consumer.search_client import search_client
 from consumer.services import aws_client
 from consumer.settings import Settings, SettingsError, load
 from consumer.shard_records import ShardRecords, Since

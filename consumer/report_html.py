@@ -34,12 +34,11 @@ _COLOURS = ("#2a5fa5", "#c2571a", "#2b7d4f", "#8a3d97", "#a3241b", "#4b5b6e", "#
 def as_html(report: Report) -> str:
     """`report` as a whole HTML document."""
     parts = [
-        f"<h1>{escape(report.title)}</h1>",
         _lead(report),
         "<h2>Pages week by week</h2>",
         _weeks(report),
         "<h2>By reason</h2>",
-        _table(
+        table_html(
             ("Reason", "Pages", "High or critical", "Refunds", "Refunded"),
             (
                 (row.reason, row.pages, row.severe, row.refunds, money_words(row.refunded))
@@ -50,14 +49,18 @@ def as_html(report: Report) -> str:
         _bars([(shop, count, money_words(sums)) for shop, count, sums in report.shops]),
     ]
     if report.comparison is not None:
-        parts += _shadow(report.comparison, report.candidate)
+        parts += comparison_html(report.comparison, report.candidate)
     parts += ["<h2>Every page</h2>", _pages(report.pages)]
+    return document(report.title, parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole HTML document that needs nothing from elsewhere."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
@@ -139,7 +142,8 @@ def _bars(rows: Sequence[tuple[str, int, str]]) -> str:
     )
 
 
-def _shadow(comparison: Comparison, candidate: str) -> list[str]:
+def comparison_html(comparison: Comparison, candidate: str) -> list[str]:
+    """What a candidate gains and loses, by shop and reason."""
     gained, lost = comparison.gained, comparison.lost
     parts = [
         "<h2>The candidate beside the live detector</h2>",
@@ -154,7 +158,7 @@ def _shadow(comparison: Comparison, candidate: str) -> list[str]:
         rows = by_shop_and_reason(pages)
         parts += [
             f"<h3>{name}</h3>",
-            _table(
+            table_html(
                 ("Shop", "Reason", "Pages", "Refunded", "The gravest"),
                 (
                     (shop, reason, len(mine), _money(mine), max(mine, key=_gravity).summary)
@@ -196,7 +200,9 @@ def _about(page: Told) -> str:
     return "" if page.entity.kind == "shop" else f"{page.entity.kind} {page.entity.id} · "
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table_html(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; whole numbers stand to the right."""
+
     def cell(value: object) -> str:
         if isinstance(value, int):
             return f'<td class="number">{value:,}</td>'

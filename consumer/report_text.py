@@ -14,7 +14,7 @@ def as_markdown(report: Report) -> str:
     """`report` as a Markdown document."""
     scope, rate = report.scope, report.pages_per_shop_week
     lines = [
-        f"# {_plain(report.title)}",
+        f"# {plain(report.title)}",
         "",
         f"{len(report.pages)} pages"
         + (f", {rate:.2f} per shop and week" if rate is not None else "")
@@ -37,17 +37,17 @@ def as_markdown(report: Report) -> str:
         "",
         "## Shops with the most pages",
         "",
-        _table(
+        table_text(
             ("shop", "pages", "refunded"),
             ((shop, str(count), money_words(sums)) for shop, count, sums in report.shops),
         ),
     ]
     if report.comparison is not None:
-        lines += ["", *_shadow(report.comparison, report.candidate)]
+        lines += ["", *comparison_lines(report.comparison, report.candidate)]
     lines += ["", "## Every page", ""]
     lines += [
         f"- {to_iso(page.opened_at)[:16].replace('T', ' ')}, {page.reason}, severity "
-        f"{page.severity}: {_plain(page.summary)} ({page.page_id})"
+        f"{page.severity}: {plain(page.summary)} ({page.page_id})"
         for page in report.pages[:PAGES_SHOWN_MAX]
     ]
     return "\n".join(lines) + "\n"
@@ -55,7 +55,7 @@ def as_markdown(report: Report) -> str:
 
 def reasons_table(report: Report) -> str:
     """What each reason gave."""
-    return _table(
+    return table_text(
         ("reason", "pages", "high or critical", "refunds", "refunded"),
         (
             (
@@ -80,18 +80,19 @@ def _weeks(report: Report) -> list[str]:
     return ["```", *bars, "```"]
 
 
-def _shadow(comparison: Comparison, candidate: str) -> list[str]:
+def comparison_lines(comparison: Comparison, candidate: str) -> list[str]:
+    """What a candidate gains and loses, by shop and reason."""
     lines = [
         "## The candidate beside the live detector",
         "",
-        _plain(candidate),
+        plain(candidate),
         "",
         f"{len(comparison.kept)} pages of both.",
     ]
     for name, pages in (("gained", comparison.gained), ("lost", comparison.lost)):
         lines += ["", f"{len(pages)} {name}, {money_words(refunded(pages))}:", ""]
         lines.append(
-            _table(
+            table_text(
                 ("shop", "reason", "pages", "refunded"),
                 (
                     (shop, reason, str(len(mine)), money_words(refunded(mine)))
@@ -102,12 +103,13 @@ def _shadow(comparison: Comparison, candidate: str) -> list[str]:
     return lines
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_plain(cell) for cell in cells) + " |" for cells in lines)
+    return "\n".join("| " + " | ".join(plain(cell) for cell in cells) + " |" for cells in lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """`text` without what Markdown would take for its own, on one line."""
     line = " ".join(text.split())
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>|#" else sign for sign in line)

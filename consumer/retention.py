@@ -20,7 +20,8 @@ def retention(*, dry_run: bool, force: bool) -> None:
     at; verdicts, suppressions and operations have no days and stay. Exit status: 0 done, or nothing
     to do; 1 refused, or OpenSearch does not answer; 3, with --dry-run, something would go.
     """
-    from consumer.opensearch_settings import OpenSearchSettings, search_client
+    from consumer.opensearch_settings import OpenSearchSettings
+    from consumer.search_client import search_client
     from consumer.settings import SettingsError, load
     from sinks import retention as kept
     from sinks.opensearch_client import NoCredentials, Refusal

@@ -13,14 +13,15 @@ import click
 
 from consumer.children import Children
 from consumer.daemon import JavaMissingError, prepare
+from consumer.handed import hand
 from consumer.health import Health, HealthError
 from consumer.heartbeat import Bounds
 from consumer.log_writer import Descriptor, LogWriter
 from consumer.logs import configure
 from consumer.measuring import WRITE_SECONDS_MAX, Measuring, to_opensearch
 from consumer.metrics import Metrics
-from consumer.opensearch_settings import search_client
 from consumer.pseudonym_keys import handed_down
+from consumer.search_client import search_client
 from consumer.settings import Settings, SettingsError, load
 from consumer.supervisor import Supervisor
 from consumer.vitals import Vitals
@@ -38,6 +39,7 @@ def run() -> None:
 
             detector_config(settings)
         os.environ.update(handed_down(settings))
+        os.environ.update(hand(load()))
         with LogWriter(Descriptor(sys.stderr.fileno())) as log:
             configure(settings.log_level, log)
             # A short path without spaces: KCL splits its program's name at spaces, and a socket's

@@ -1,14 +1,15 @@
 """The services of one shard's process: clients made from the settings, and the sinks on them."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from consumer.lease import DynamoLease, worker_id
 from consumer.lineage import KinesisLineage
-from consumer.opensearch_settings import search_client
-from consumer.settings import Settings
+from consumer.search_client import search_client
 from consumer.shadow_services import Nowhere, ShadowServices
 from consumer.telemetry import Telemetry
 from sinks.archive import ArchiveSink
@@ -23,21 +24,25 @@ from sinks.s3 import S3ObjectStore
 from sinks.sink import Sink
 from sinks.sns import Pager
 
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+
 CONNECT_SECONDS_MAX = 5
 READ_SECONDS_MAX = 30
 _CONNECTIONS_MAX = 8
 
 
 def aws_client(settings: Settings, service: str, answered: Callable[[], None] | None = None) -> Any:
-    """A boto3 client with stated deadlines; sinks/retry.py does the waiting, botocore little.
+    """A client with stated deadlines; sinks/retry.py does the waiting, botocore little.
 
     `answered` is called after every call that the service answered.
     """
-    import boto3
     from botocore.config import Config
 
+    from sinks.aws_client import client as client_of
+
     kinesis = settings.kinesis_endpoint if service == "kinesis" else None
-    client = boto3.client(
+    client = client_of(
         service,
         region_name=settings.region,
         endpoint_url=kinesis or settings.aws_endpoint,

@@ -7,17 +7,17 @@ case. docs/settings.md lists them; a test holds the two together.
 import json
 import os
 import tomllib
-from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, TypeVar, overload
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from consumer.archive_keys import archive_keys, key_bytes
 from consumer.opensearch_settings import CONFIG_VARIABLE, OpenSearchSettings, address
 from events.parse import Parser
 from events.pseudonym import KEY_BYTES_MIN, Pseudonymizer
-from sinks.archive_seal import KEY_BYTES, Keys
+from sinks.archive_seal import Keys
 
 SHADOW_NAME = "^[a-z0-9][a-z0-9-]{0,31}$"
 """Part of the names of tables and of a folder."""
@@ -193,9 +193,7 @@ class Settings(OpenSearchSettings):
     @property
     def archive_keys(self) -> Keys | None:
         """What the raw archive is sealed and opened with; None where there is none."""
-        if self.archive_key is None:
-            return None
-        return Keys(key_bytes(self.archive_key), [key_bytes(key) for key in self.archive_keys_old])
+        return archive_keys(self.archive_key, self.archive_keys_old)
 
     @property
     def processed_days(self) -> int:
@@ -252,17 +250,6 @@ class Settings(OpenSearchSettings):
     def _known_to_the_parser(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         Parser(Pseudonymizer(b"asked for the names of fields alone"), required_fields=names)
         return names
-
-
-def key_bytes(key: SecretStr) -> bytes:
-    """The bytes of an archive key; ValueError, without the key, where it is none."""
-    try:
-        found = b64decode(key.get_secret_value(), validate=True)
-    except ValueError:
-        raise ValueError("it is not base64") from None
-    if len(found) != KEY_BYTES:
-        raise ValueError(f"it must be {KEY_BYTES} bytes in base64, and these are {len(found)}")
-    return found
 
 
 @overload

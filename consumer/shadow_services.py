@@ -1,14 +1,17 @@
 """What a shadow has in place of a live worker's services: its pages' folder, and nothing else."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from anomaly.detector import DetectorConfig
 from consumer.golden import GoldenScores
 from consumer.lineage import Lineage
 from consumer.rebuild_start import Starts
-from consumer.settings import Settings
 from consumer.shadow_begin import Beginning, begin
 from consumer.snapshots import Snapshots
 from events.page import Page
@@ -17,6 +20,9 @@ from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
 from sinks.parquet import ClosedHour
 from sinks.shadow_pages import ShadowPages
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
 
 
 class Nowhere:
@@ -74,7 +80,9 @@ class ShadowServices:
         starts = Starts(self._store, live, self._lineage, self._key_groups)
         return begin(shard_id, own, starts, self.pages.beginnings, config)
 
-    def watch(self, shard_id: str) -> None:
-        """Note the first transaction, where the shard began with nothing and none came so far."""
+    def watch(self, shard_id: str, config: DetectorConfig) -> None:
+        """Note `config`, and the first transaction of a shard that none came of so far."""
+        encoded = msgspec.json.encode(config)
+        self.pages.beginnings.note_config(config.model_version(), encoded)
         noted = self.pages.beginnings.find(shard_id)
         self.pages.begins_with_nothing = noted is not None and noted.at is None

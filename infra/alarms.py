@@ -7,7 +7,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_logs as logs
 
-from infra.alarm_table import LOG_NAMESPACE, Alarm, Figure, Names, table
+from infra.alarm import LOG_NAMESPACE, Alarm, Figure, Names
+from infra.alarm_table import table
 from infra.kept import Kept
 
 LINES: Final = {

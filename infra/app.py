@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_cdk import App, CfnOutput, Environment, Stack, Tags
 
-from infra.alarm_table import Names
+from infra.alarm import Names
 from infra.alarms import alarms
 from infra.plan import Plan, PlanError, read
 from infra.state import State, state

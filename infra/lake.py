@@ -86,6 +86,7 @@ def lifecycle_rules(plan: Plan) -> list[Any]:
         "archive": days,
         "history": days,
         "dead-letters": days,
+        "shadow": days,
         "staging": max(days, STREAM_DAYS_MAX),
         "processed": processed,
         "compacted": processed,

@@ -35,17 +35,7 @@ def domain(
         "search",
         domain_name=plan.application,
         engine_version=VERSION,
-        cluster_config=opensearch.CfnDomain.ClusterConfigProperty(
-            instance_type=plan.search_instance,
-            instance_count=plan.search_nodes,
-            dedicated_master_enabled=False,
-            zone_awareness_enabled=zones > 1,
-            zone_awareness_config=opensearch.CfnDomain.ZoneAwarenessConfigProperty(
-                availability_zone_count=zones
-            )
-            if zones > 1
-            else None,
-        ),
+        cluster_config=_nodes(plan, zones),
         ebs_options=opensearch.CfnDomain.EBSOptionsProperty(
             ebs_enabled=True, volume_type="gp3", volume_size=plan.search_gib
         ),
@@ -93,6 +83,17 @@ def domain(
     made.cfn_options.update_policy = CfnUpdatePolicy(enable_version_upgrade=True)
     made.apply_removal_policy(RemovalPolicy.RETAIN)
     return made
+
+
+def _nodes(plan: Plan, zones: int) -> Any:
+    spread = opensearch.CfnDomain.ZoneAwarenessConfigProperty(availability_zone_count=zones)
+    return opensearch.CfnDomain.ClusterConfigProperty(
+        instance_type=plan.search_instance,
+        instance_count=plan.search_nodes,
+        dedicated_master_enabled=False,
+        zone_awareness_enabled=zones > 1,
+        zone_awareness_config=spread if zones > 1 else None,
+    )
 
 
 def _may(role: Any, plan: Plan, *methods: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ IAM role to it. Twice is as once. This file is handed to the container as it is.
 import os
 from typing import Any
 
-from consumer.opensearch_settings import OpenSearchSettings, search_client
+from consumer.opensearch_settings import OpenSearchSettings
+from consumer.search_client import search_client
 
 ROLE = "tillwatch-worker"
 INDICES = (

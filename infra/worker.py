@@ -104,7 +104,7 @@ def _task(stack: Any, plan: Plan, state: State) -> Any:
         logging=_logging(state, "worker"),
         **_confined(stack, "worker"),
     )
-    metrics = task.add_container(
+    task.add_container(
         "metrics",
         image=image,
         # It may fail and start again: the worker goes on.
@@ -119,8 +119,7 @@ def _task(stack: Any, plan: Plan, state: State) -> Any:
         logging=_logging(state, "metrics"),
         **_confined(stack, "metrics"),
     )
-    for container in (worker, metrics):
-        _temporary(container)
+    _temporary(worker)
     return task
 
 

@@ -39,6 +39,9 @@ _SECRET: Final = frozenset(
 )
 """A template is read by many: these come out of Secrets Manager, or not at all."""
 
+_NOT_HERE: Final = frozenset({"shadow"})
+"""It would make a shadow of the workers, and nobody would be told of anything."""
+
 
 class Declared(Settings):
     """Settings that come from the plan alone, and not from the shell of who deploys."""
@@ -62,9 +65,13 @@ def declared(chosen: Mapping[str, str]) -> Declared:
     Raises:
         pydantic.ValidationError: one of them is none, is wrong, or is not for people to choose.
     """
-    taken = {name: text for name, text in chosen.items() if name not in _PLACED.keys() | _SECRET}
-    refused = {f"{name}_is_not_chosen_here": "" for name in chosen.keys() - taken.keys()}
-    return Declared(**taken, **_PLACED, **refused)  # type: ignore[arg-type] -- read from text
+    refused = chosen.keys() & (_PLACED.keys() | _SECRET | _NOT_HERE)
+    values: dict[str, Any] = {
+        **{name: text for name, text in chosen.items() if name not in refused},
+        **{f"{name}_is_not_chosen_here": "" for name in refused},
+        **_PLACED,
+    }
+    return Declared(**values)
 
 
 def environment(placed: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:

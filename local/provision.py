@@ -53,6 +53,17 @@ def provision(aws: AwsEndpoint, *, name: str, shards: int) -> Provisioned:
     )
 
 
+def provision_shadow(aws: AwsEndpoint, made: Provisioned, name: str) -> Provisioned:
+    """The lease table of a shadow called `name`, whose worker then need not wait for KCL's own.
+
+    Returns what the live worker has, under the shadow's application.
+    """
+    application = f"{made.application}-shadow-{name}"
+    shards = _list_shards(aws.client("kinesis"), made.stream)
+    _create_lease_table(aws.client("dynamodb"), application, shards)
+    return msgspec.structs.replace(made, application=application)
+
+
 def apply_templates(opensearch_url: str) -> None:
     """Put the index templates, without which documents are refused or mapped by guess."""
     from sinks.opensearch_client import connect
@@ -70,6 +81,10 @@ def _create_stream(kinesis: Any, name: str, shards: int) -> list[dict[str, Any]]
     kinesis.get_waiter("stream_exists").wait(
         StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": _STREAM_SECONDS_MAX}
     )
+    return _list_shards(kinesis, name)
+
+
+def _list_shards(kinesis: Any, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     question: dict[str, Any] = {"StreamName": name}
     while question:

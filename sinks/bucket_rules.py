@@ -46,7 +46,10 @@ def rules(days: int, processed_days: int, *, tiering: bool) -> list[Rule]:
         tiering: whether S3 may move Parquet files to cheaper storage by how they are read.
     """
     made = [
-        *(_expiring(name, f"{name}/", days) for name in ("archive", "history", "dead-letters")),
+        *(
+            _expiring(name, f"{name}/", days)
+            for name in ("archive", "history", "dead-letters", "shadow")
+        ),
         # A staged part is deleted when its hours are published; one that is still there after so
         # long is of an application that is no more.
         _expiring("staging", "staging/", max(days, STREAM_DAYS_MAX)),

@@ -82,6 +82,12 @@ class DynamoFence:
         )
         return _held(answer.get("Item", {}))
 
+    def forget(self, shard_id: str) -> None:
+        """Delete the row; for an application that is no more."""
+        self._retry.call(
+            partial(self._client.delete_item, TableName=self._table, Key=self._key(shard_id))
+        )
+
     def _key(self, shard_id: str) -> dict[str, Any]:
         return {"ledger_key": {"S": f"fence#{self._application}#{shard_id}"}}
 

@@ -32,11 +32,15 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Beginnings:
-    """The notes of where a shadow began, by shard; written once, before its first checkpoint."""
+    """The notes of where a shadow began, by shard, and with which configuration.
+
+    Where it began is settled before its first checkpoint, and stays.
+    """
 
     def __init__(self, store: ObjectStore, name: str) -> None:
         self._store = store
         self._folder = f"{folder_of(name)}begun/"
+        self._configs = f"{folder_of(name)}detector/"
 
     def find(self, shard_id: str) -> Begun | None:
         """What is noted of `shard_id`."""
@@ -53,6 +57,17 @@ class Beginnings:
     def note(self, shard_id: str, begun: Begun) -> None:
         """Make the note durable."""
         self._store.put(self._key(shard_id), msgspec.json.encode(begun))
+
+    def note_config(self, version: str, config: bytes) -> None:
+        """Make it durable what a model version stands for; `config` is JSON."""
+        self._store.put(f"{self._configs}{version}.json", config)
+
+    def configs(self) -> dict[str, str]:
+        """The configurations that the shadow ever ran with, as JSON, by model version."""
+        return {
+            key.removeprefix(self._configs).removesuffix(".json"): self._store.get(key).decode()
+            for key in self._store.keys(self._configs)
+        }
 
     def _key(self, shard_id: str) -> str:
         return f"{self._folder}{shard_id}.json"

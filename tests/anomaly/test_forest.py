@@ -51,6 +51,7 @@ def test_one_walk_scores_and_learns_as_river_s_two(seed: int) -> None:
         x = {name: value**2 for name, value in full.items() if rng.random() >= lacking}
         assert ours._walk(x) == theirs.score_one(x)
         theirs.learn_one(x)
+        ours._show()
         assert (ours._trees.counter, _masses(ours._trees)) == (theirs.counter, _masses(theirs))
         if number == WINDOW + 99:
             kept, ours = ours.dump(), Forest(seed=17)

@@ -11,6 +11,7 @@ from msgspec.structs import asdict, replace
 from anomaly.detector import Detector, DetectorConfig, Observation
 from anomaly.repeats import short
 from anomaly.state import Incident, decode_shop
+from anomaly.trail import length
 from events.instant import DAY, MINUTE
 from events.transaction import Transaction
 from tests.anomaly.trade import MONDAY, trade, transaction
@@ -111,5 +112,5 @@ def test_workers_of_two_keys_may_take_turns(order: tuple[str, ...]) -> None:
     detector.observe(_hashed(last, NEW, OLD))
     (state,) = map(decode_shop, detector.take_changes().shops.values())
     assert list(state.cards.seen) == [short(f"{NEW}k-1")]
-    assert len(state.cards.seen[short(f"{NEW}k-1")].trail) == len(order) + 1
+    assert length(state.cards.seen[short(f"{NEW}k-1")].trail) == len(order) + 1
     assert {refund.card for refund in state.recent} == {f"{NEW}k-1"}

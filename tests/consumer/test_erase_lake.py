@@ -24,6 +24,7 @@ from sinks.object_store import ConditionalStore
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.s3_versions import OldVersions
+from sinks.shadow_pages import ShadowPages
 from tests.consumer.test_compaction import MIDNIGHT, Clock, drive, files, seen
 from tests.sinks.made import batch, page, scored
 
@@ -90,6 +91,7 @@ def test_hourly_and_staged_files_are_replaced_where_they_are(tmp_path: Path) -> 
         "Parquet: staged": (2, 2),
         "Parquet: hourly": (4, 4),
         "Parquet: pages": (0, 0),
+        "Parquet: shadows": (0, 0),
         "Parquet: compacted": (0, 0),
         "Parquet: looked again": (0, 0),
     }
@@ -184,9 +186,10 @@ def test_pages_in_the_lake_name_nobody(tmp_path: Path) -> None:
     others = page(2, page_id="p-2", summary="4 refunds; u-11")
     some = msgspec.structs.replace(batch(scored(1)), pages=(theirs, others))
     ParquetSink(store).write(some)
+    ShadowPages(store, "bold").write(some)
     before = {key: file.read().to_pylist() for key, file in opened(store)}
     found = figures(erasure(store, Clock()))
-    assert found["Parquet: pages"] == (1, 1)
+    assert found["Parquet: pages"] == found["Parquet: shadows"] == (1, 1)
     for key, file in opened(store):
         rows = file.read().to_pylist()
         for row, was in zip(rows, before[key], strict=True):

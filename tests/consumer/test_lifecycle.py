@@ -85,7 +85,7 @@ def test_it_sets_what_the_settings_say_and_twice_is_as_once(s3: Any) -> None:
     assert set(found) == {rule["ID"] for rule in rules(30, 30, tiering=False)}
     days = {name: rule.get("Expiration", {}).get("Days") for name, rule in found.items()}
     assert {name for name, of in days.items() if of == 30} == {
-        f"{OURS}{name}" for name in ("archive", "history", "dead-letters", *PARQUET)
+        f"{OURS}{name}" for name in ("archive", "history", "dead-letters", "shadow", *PARQUET)
     }
     assert days[f"{OURS}staging"] == 365
     assert days[f"{OURS}snapshots"] is None

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+import infra  # noqa: F401 -- it says which Node, ahead of CDK
+
 ACCOUNT = "123456789012"
 CONTEXT = {
     "tillwatch:account": ACCOUNT,
