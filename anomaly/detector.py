@@ -14,6 +14,7 @@ from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
 from anomaly.marks import item_of, marks_of
 from anomaly.renaming import rename_card
+from anomaly.repeats import short
 from anomaly.shop import Shop
 from anomaly.state import (
     FORMAT,
@@ -260,7 +261,7 @@ class Detector:
             id=transaction.transaction_id,
             # One string for all refunds of a cashier: they are compared again and again.
             cashier=cashier if cashier is None else intern(cashier),
-            card=transaction.card_token,
+            card=None if transaction.card_token is None else short(transaction.card_token),
             marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
             | shop.tender_marks(transaction),
             item=item_of(transaction),

@@ -6,7 +6,8 @@ from math import exp, log, log1p
 
 from anomaly.bar import Bar
 from anomaly.baseline import Rates
-from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
+from anomaly.likelihood import ratios, vouched
+from anomaly.marks import MARKS, WITHOUT_RECEIPT
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
 from anomaly.sequential import (
@@ -26,7 +27,7 @@ from anomaly.suspicion import Suspicion
 from anomaly.tenders import OTHER_TENDER
 from anomaly.trail import refunds
 from anomaly.words import money, number, weekday_hour
-from events.instant import DAY, HOUR, MINUTE, WEEK, Instant
+from events.instant import HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
 NEEDED = {
@@ -62,21 +63,11 @@ CARD_MIN = 3
 SHOWN = (0, WITHOUT_RECEIPT | OTHER_TENDER, MARKS[1][0], MARKS[2][0])
 """Marks of the refunds that a run of each kind speaks of; 0 for all of them."""
 
-CUSTOMER_VOUCHED = True
-SAME_ITEM = True
-VOLUME_PART = 0.0
-LIMIT_PART = 0.0
-
 FORGIVEN = (-4.0, 0.0)
 """Nats that receipts, and amounts not under the limit, take at most from a card that is back."""
 
-SIZE_WEIGHT = 0.25
-SIZE_MIN, SIZE_MAX = 0.6, 1.6
-"""Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
-
-SAME_PRICE = 0.5
-"""What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
-a refund's ratio: a product is being recalled."""
+_SPEAK = {"card": (0, 1), "customer": (0,)}
+"""Marks that speak for or against whoever is back, by their place in MARKS."""
 
 TOLERANCE, CASHIER_TOLERANCE = 0.18, 0.05
 YOUNG_TOLERANCE = 0.3
@@ -108,16 +99,16 @@ def suspicions(
     """
     without = shop.group.without
     found = [_of_amount(shop, transaction, refund, usual[0], bar)]
-    ratios = _ratios(shop, transaction, refund, usual)
+    likely = ratios(shop, transaction, refund, usual)
     tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
     if told_of is None:
-        found += _of_shop(shop, refund, rates, ratios, tolerance + TOLERANCE, bar, late=late)
+        found += _of_shop(shop, refund, rates, likely, tolerance + TOLERANCE, bar, late=late)
     entity = "register" if transaction.cashier_id is None else "cashier"
     if refund.cashier is not None and entity not in without:
         more = tolerance + CASHIER_TOLERANCE
-        found += _of_cashier(shop, refund, entity, rates, ratios, more, bar, late=late)
+        found += _of_cashier(shop, refund, entity, rates, likely, more, bar, late=late)
     if "card" not in without:
-        found += _of_repeats(shop, refund, "card", "card", refund.card, shop.cards)
+        found += _of_repeats(shop, refund, "card", "card", transaction.card_token, shop.cards)
     if "customer" not in without:
         customer = transaction.customer_id
         found += _of_repeats(shop, refund, "customer", "customer", customer, shop.customers)
@@ -127,55 +118,11 @@ def suspicions(
     return found
 
 
-def _ratios(
-    shop: Shop, transaction: Transaction, refund: Recent, usual: tuple[float, float]
-) -> dict[int, float]:
-    """How much likelier `refund` is with each kind of thief, by place in SHOP_KINDS."""
-    bits, marks, without = refund.marks, shop.marks, shop.group.without
-    once = 1.0
-    if not bits & WITHOUT_RECEIPT:
-        since, total, item = refund.at - DAY, refund.total, refund.item if SAME_ITEM else 0
-        same = len(
-            [
-                0
-                for one in shop.state.recent
-                if (one.total == total or (item and one.item == item)) and one.at > since
-            ]
-        )
-        once = SAME_PRICE ** max(same - 1, 0)
-    ratio = once
-    if "size" not in without and refund.total > 1:
-        mean, deviation = usual
-        nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
-        ratio *= min(max(exp(nats - 0.5 * SIZE_WEIGHT * SIZE_WEIGHT), SIZE_MIN), SIZE_MAX)
-    ratios = {} if "volume" in without else {0: ratio}
-    vouched = _vouched(shop, bits)
-    if 0 in ratios:
-        ratios[0] *= 1.0 - VOLUME_PART + VOLUME_PART * vouched
-    if "receipt" not in without and marks.tells(0):
-        ratios[1] = ratio * vouched
-    if "limit" not in without and transaction.approval_limit is not None:
-        ratios[2] = once * marks.ratio(1, bits) * (1.0 - LIMIT_PART + LIMIT_PART * vouched)
-    if "hours" not in without and bits & OUT_OF_HOURS:
-        ratios[3] = ratio * marks.ratio(2, bits)
-    return ratios
-
-
-def _vouched(shop: Shop, bits: int) -> float:
-    """How much likelier what vouches for a refund, or fails to, is with a thief."""
-    without, ratio = shop.group.without, 1.0
-    if "receipt" not in without:
-        ratio = shop.marks.ratio(0, bits)
-    if "tender" not in without:
-        ratio *= shop.tenders.ratio(bits)
-    return ratio
-
-
 def _of_shop(
     shop: Shop,
     refund: Recent,
     rates: Rates,
-    ratios: dict[int, float],
+    likely: dict[int, float],
     tolerance: float,
     bar: Bar,
     *,
@@ -196,7 +143,7 @@ def _of_shop(
         past = shop.rate.spend(runs.owed / tolerance) * tolerance
         begin_hour(runs, hour, past, max(rate, LEAST) * tolerance)
     found = []
-    for kind, test in worst(count(runs, ratios, refund.at)).items():
+    for kind, test in worst(count(runs, likely, refund.at)).items():
         name = SHOP_KINDS[kind]
         run = _run(
             (name, name), ("shop", shop.id), kind, test, lambda: state.recent, tolerance, bar
@@ -212,7 +159,7 @@ def _of_cashier(
     refund: Recent,
     entity: str,
     rates: Rates,
-    ratios: dict[int, float],
+    likely: dict[int, float],
     tolerance: float,
     bar: Bar,
     *,
@@ -236,9 +183,9 @@ def _of_cashier(
         begin_hour(one, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
     without = shop.group.without
     asked = {
-        kind: ratios[kind]
+        kind: likely[kind]
         for kind, channel in enumerate(CASHIER_KINDS)
-        if kind in ratios and (not kind or channel not in without)
+        if kind in likely and (not kind or channel not in without)
     }
     found = []
 
@@ -318,7 +265,7 @@ def _of_amount(
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
     if nats > 0.0 and "receipt" not in shop.group.without:
-        bare = log(_vouched(shop, refund.marks))
+        bare = log(vouched(shop, refund.marks))
     bar.note("amount", "amount", nats + bare)
     return Suspicion(
         channel="amount",
@@ -348,14 +295,12 @@ def _of_repeats(
         return []
     known = [*before, refund]
     parts = []
-    for place in (0, 1) if kind == "card" else (0,) if kind == "customer" and CUSTOMER_VOUCHED else ():
+    for place in _SPEAK.get(kind, ()):
         _, mark, unit = MARKS[place]
         if mark in shop.group.without:
             continue
-        nats = [
-            log(_vouched(shop, one.marks) if place == 0 else shop.marks.ratio(place, one.marks))
-            for one in known
-        ]
+        ratio = partial(shop.marks.ratio, place) if place else partial(vouched, shop)
+        nats = [log(ratio(one.marks)) for one in known]
         marked = float(sum([one > 0.0 for one in nats]))
         parts.append((mark, max(sum(nats), FORGIVEN[place]), 0.0, marked, unit))
     again, usual = repeats.count(key, refund.at), repeats.mean()

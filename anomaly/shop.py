@@ -8,7 +8,6 @@ from anomaly.cashiers import Cashiers
 from anomaly.group import Group
 from anomaly.marks import MarkShares
 from anomaly.repeats import Repeats
-from anomaly.tenders import Tenders
 from anomaly.state import (
     CARDS_MAX,
     CUSTOMERS_MAX,
@@ -18,6 +17,7 @@ from anomaly.state import (
     Recent,
     ShopState,
 )
+from anomaly.tenders import Tenders
 from events.instant import DAY, Instant
 from events.transaction import Transaction
 
@@ -131,16 +131,14 @@ class Shop:
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn(refund.marks, weight)
-        self.tenders.learn(refund.marks, weight)
-        if transaction.original_transaction_id is not None:
-            self.tenders.open()
+        self.tenders.learn(transaction.original_transaction_id, refund.marks, weight)
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
             self.cashiers.remember(one, refund, weight)
         if refund.incident:
             return  # told, so nothing gathers
         for repeats, key in (
-            (self.cards, refund.card),
+            (self.cards, transaction.card_token),
             (self.customers, transaction.customer_id),
             (self.receipts, transaction.original_transaction_id),
         ):
@@ -154,7 +152,7 @@ class Shop:
             if refund.id in told:
                 refund.incident = page_id
                 if refund.card is not None:
-                    self.cards.forget(refund.card)
+                    self.cards.forget_short(refund.card)
 
     def out_of_hours(self, hour: int, *, late: bool) -> bool:
         """Whether the shop is closed in `hour`, as far as is known, and nothing is sold."""

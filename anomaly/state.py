@@ -25,7 +25,7 @@ CARDS_MAX: Final = 40
 CUSTOMERS_MAX: Final = 8
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
-TENDERS_MAX: Final = 2048
+TENDERS_MAX: Final = 1024
 """Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
 
 TOP_MAX: Final = 16
@@ -108,8 +108,10 @@ class MarkState(msgspec.Struct, array_like=True):
 
 
 class TenderState(msgspec.Struct, array_like=True):
-    """How the last sales were paid (tenders.py); refunds whose sale was known, those that went
-    another way among them."""
+    """How the last sales were paid (tenders.py).
+
+    `known` are refunds, fading, whose sale was known, `other` those that went another way.
+    """
 
     paid: bytearray = msgspec.field(default_factory=bytearray)
     least: int = 0
@@ -125,7 +127,8 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     total: int
     id: str
     cashier: str | None
-    card: str | None
+    card: int | None
+    """By hash (repeats.py)."""
     marks: int
     incident: str = ""
     item: int = 0
@@ -217,6 +220,8 @@ class Incident(msgspec.Struct, array_like=True):
     told_refunds: int = 0
     told_refunded: int = 0
     with_receipt: int = 0
+    elsewhere: int = 0
+    """Refunds that went another way than their sale was paid."""
     cashiers: dict[str, int] = msgspec.field(default_factory=dict)
     evidence: list[tuple[float, str]] = msgspec.field(default_factory=list)
     """Weight and transaction id, worst first."""

@@ -57,7 +57,7 @@ class Tenders(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         if receipt is None:
             return
         if x.get("refund"):
-            self.learn(self.marks(receipt, tender), x.get("weight", 1.0))
+            self.learn(receipt, self.marks(receipt, tender), x.get("weight", 1.0))
         else:
             self.keep(receipt, tender)
 
@@ -67,11 +67,6 @@ class Tenders(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         if receipt is None:
             return 0.0
         return max(log(self.ratio(self.marks(receipt, x.get("tender")))), 0.0)
-
-    def open(self) -> None:
-        """Begin to keep sales: somebody has shown a receipt."""
-        if not self.state.paid:
-            self.state.paid = bytearray(TENDERS_MIN)
 
     def grow(self, daily: float) -> None:
         """Make room for a shop that sells `daily` times a day; what is kept stays found."""
@@ -98,11 +93,13 @@ class Tenders(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
             return 0
         return SAME_TENDER if kept & 0x0F in known else OTHER_TENDER
 
-    def learn(self, marks: int, weight: float) -> None:
-        """Learn from a refund with these marks, `weight` of it as usual."""
+    def learn(self, receipt: str | None, marks: int, weight: float) -> None:
+        """Learn from a refund over `receipt` with these marks, `weight` of it as usual."""
+        state, kept = self.state, 1.0
+        if receipt is not None and not state.paid:
+            state.paid = bytearray(TENDERS_MIN)
         if not marks & (OTHER_TENDER | SAME_TENDER):
             return
-        state, kept = self.state, 1.0
         if state.known >= MEMORY:
             kept = 1.0 - weight / state.known
         state.known = state.known * kept + weight
