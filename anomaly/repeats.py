@@ -90,9 +90,9 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         if one is None:
             one = SeenState(int(UNIT), added(b"", refund))
         else:
-            state.again += weight * min(faded(one, refund.at, self.half_life), AGAIN_MAX)
-            at = max(refund.at, newest(one))
-            one.count = int(UNIT * (faded(one, at, self.half_life) + 1.0))
+            before = faded(one, refund.at, self.half_life)  # of a late refund, as of the newest
+            state.again += weight * min(before, AGAIN_MAX)
+            one.count = int(UNIT * (before + 1.0))
             one.trail = added(one.trail, refund)
         if len(state.seen) >= self.keys_max:
             del state.seen[self._least_missed()]

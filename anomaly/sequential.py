@@ -158,12 +158,12 @@ def charge(runs: Runs, exposure: float) -> None:
 
 def cap(runs: Runs, nats: float) -> None:
     """Leave no run more than `nats`; with none left, all end."""
+    most, tests = int(UNIT * nats), runs.tests
     if nats <= 0.0:
         runs.tests = b""
-        return
-    most, tests = int(UNIT * nats), list(_PACKED.iter_unpack(runs.tests))
-    if max([test[1] for test in tests], default=most) > most:
-        _keep(runs, [(test[0], min(test[1], most), *test[2:]) for test in tests])
+    elif max(_packer(len(tests) // _PACKED.size).unpack(tests)[1::5], default=most) > most:
+        capped = [(key, min(one, most), *rest) for key, one, *rest in _PACKED.iter_unpack(tests)]
+        _keep(runs, capped)
 
 
 def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> Collection[Numbers]:

@@ -131,12 +131,11 @@ class Pipeline:
             self._after, self._known = known, known.order
 
     def _unknown(self, records: Iterator[Record], known: tuple[int, int]) -> Iterator[Record]:
+        # No `yield from`: when this is dropped, what is left of `records` is the next call's.
         for record in records:
-            if record.position.order > known:
+            if self._known is None or record.position.order > known:
                 self._known = None
                 yield record
-                break
-        yield from records
 
     @property
     def empty(self) -> bool:

@@ -1,6 +1,6 @@
 """The workers: a Fargate service of `tillwatch run`, and a task for what a person does.
 
-Fargate and not machines of our own: docs/decisions/0016-infrastructure.md.
+Fargate and not machines of our own: docs/decisions/0017-infrastructure.md.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from sinks.index_check import differences
+from sinks.index_check import differences, in_place
 from sinks.opensearch_client import ask
 from sinks.templates import kind_of
 
@@ -136,26 +136,28 @@ def index_changes(client: Any, wanted: Mapping[str, Json]) -> list[Change]:
 
 
 def _index_change(name: str, found: Json, template: Json) -> Change:
-    wrong = differences(template["mappings"], found.get("mappings", {}))
+    has = found.get("mappings", {})
+    declared = in_place(template["mappings"], has)
+    wrong = differences(declared, has)
     settings = {
         key: value
         for key, value in template.get("settings", {}).get("index", {}).items()
         if key in {"number_of_replicas", "refresh_interval"}
     }
     after = {
-        "mappings": template["mappings"],
+        "mappings": declared,
         "aliases": sorted(template["aliases"]),
         "settings": settings,
     }
     there = found.get("settings", {}).get("index", {})
     before = {
-        "mappings": projected(found.get("mappings", {}), template["mappings"]),
+        "mappings": projected(has, declared),
         "aliases": sorted(set(found.get("aliases", {})) & set(template["aliases"])),
         "settings": {key: there[key] for key in settings if key in there},
     }
     requests = []
     if wrong:
-        requests.append(Request("PUT", f"/{name}/_mapping", template["mappings"]))
+        requests.append(Request("PUT", f"/{name}/_mapping", declared))
     if canonical(before["settings"]) != canonical(settings):
         requests.append(Request("PUT", f"/{name}/_settings", {"index": settings}))
     missing = [alias for alias in after["aliases"] if alias not in before["aliases"]]

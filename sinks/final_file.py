@@ -3,10 +3,10 @@
 The bytes depend on the rows and their order in the stream alone, not on how they were batched.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -57,34 +57,60 @@ def _read(part: Any, group: int, columns: list[str] | None = None) -> Any:
 
 
 def _write(writer: Any, tables: list[Any]) -> None:
-    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
-    if len(tables) > 1:
-        table = table.take(pc.sort_indices(table, sort_keys=_KEYS))
-    # What was read carries field ids in its schema; the columns are the declared ones.
-    table = pa.Table.from_arrays(table.columns, schema=SCHEMA)
-    writer.write_table(table, row_group_size=ROW_GROUP_ROWS_MAX)
+    """Write the rows of `tables`, which is empty then: what was read goes before its bytes come."""
+    if len(tables) == 1:
+        table, order = tables.pop(), None
+    else:
+        table = pa.concat_tables(tables).combine_chunks()
+        tables.clear()
+        order = pc.sort_indices(table, sort_keys=_KEYS)
+    for start in range(0, table.num_rows, ROW_GROUP_ROWS_MAX):
+        group = (
+            table.slice(start, ROW_GROUP_ROWS_MAX)
+            if order is None
+            else table.take(order.slice(start, ROW_GROUP_ROWS_MAX))
+        )
+        # What was read carries field ids in its schema; the columns are the declared ones.
+        writer.write_table(pa.Table.from_arrays(group.columns, schema=SCHEMA))
 
 
-def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Counter[_Cell]:
-    """Rows by shop and minute over all pieces, of which one is looked at at a time."""
-    counts: Counter[_Cell] = Counter()
+def _counted(pieces: Sequence[Piece], opened: Callable[[str], Any]) -> Iterator[tuple[_Cell, int]]:
+    """The cells of all pieces in order, each with its rows; one piece is looked at at a time.
+
+    In numbers: there are as many cells as shops times minutes.
+    """
+    codes: dict[str, int] = {}
+    coded, minutes = [], []
     for key, group in pieces:
         table = _read(opened(key), group, ["shop_id", "occurred_at"])
-        times = table["occurred_at"].cast(pa.int64()).to_pylist()
-        shops = table["shop_id"].to_pylist()
-        counts.update((shop, time - time % MINUTE) for shop, time in zip(shops, times, strict=True))
-    return counts
+        column = table["shop_id"].combine_chunks().dictionary_encode()
+        own = [codes.setdefault(shop, len(codes)) for shop in column.dictionary.to_pylist()]
+        coded.append(np.array(own, np.int64)[column.indices.to_numpy()])
+        minutes.append(table["occurred_at"].cast(pa.int64()).to_numpy() // MINUTE)
+    shops = sorted(codes)
+    ranks = np.empty(len(shops), np.int64)
+    ranks[[codes[shop] for shop in shops]] = np.arange(len(shops))
+    minute = np.concatenate(minutes)
+    first = int(minute.min())
+    span = int(minute.max()) - first + 1
+    cells, rows = np.unique(
+        ranks[np.concatenate(coded)] * span + (minute - first), return_counts=True
+    )
+    for cell, count in zip(cells, rows, strict=True):
+        rank, since = divmod(int(cell), span)
+        yield (shops[rank], (first + since) * MINUTE), int(count)
 
 
-def _ranges(counts: Counter[_Cell], rows_max: int) -> Iterator[tuple[_Cell, _Cell | None]]:
+def _ranges(
+    counted: Iterator[tuple[_Cell, int]], rows_max: int
+) -> Iterator[tuple[_Cell, _Cell | None]]:
     """Neighbouring cells with `rows_max` rows at most, one cell at least; the last is open."""
-    cells = sorted(counts)
-    low, held = cells[0], 0
-    for cell in cells:
-        if held and held + counts[cell] > rows_max:
+    low, held = next(counted)
+    for cell, rows in counted:
+        if held + rows > rows_max:
             yield low, cell
             low, held = cell, 0
-        held += counts[cell]
+        held += rows
     yield low, None
 
 

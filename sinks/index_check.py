@@ -11,7 +11,7 @@ from typing import Any
 
 from sinks.bulk_errors import APPLY
 from sinks.opensearch_client import Refusal, ask
-from sinks.templates import declared_for, templates
+from sinks.templates import DATE_FORMAT_BEFORE, declared_for, templates
 
 DIFFERENCES_TOLD_MAX = 4
 
@@ -84,7 +84,8 @@ def _trouble(name: str, found: Mapping[str, Any]) -> str | None:
     settings = found.get("settings", {}).get("index", {})
     if settings:
         return f"{name} has an ingest pipeline, ours have none: set {', '.join(settings)} to null"
-    wrong = differences(declared_for(name) or {}, found.get("mappings", {}))
+    has = found.get("mappings", {})
+    wrong = differences(in_place(declared_for(name) or {}, has), has)
     if not wrong:
         return None
     return (
@@ -117,6 +118,21 @@ def differences(declared: Mapping[str, Any], found: Mapping[str, Any], path: str
         else:
             wrong += differences(wanted, properties[name], full)
     return wrong
+
+
+def in_place(declared: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping `declared` as the index with `found` can have it; pure.
+
+    The format of a time never changes in an index, and that of an older version takes the same.
+    """
+    made: dict[str, Any] = {}
+    for key, wanted in declared.items():
+        has = found.get(key)
+        if isinstance(wanted, Mapping):
+            made[key] = in_place(wanted, has if isinstance(has, Mapping) else {})
+        else:
+            made[key] = has if key == "format" and has == DATE_FORMAT_BEFORE else wanted
+    return made
 
 
 def _difference(path: str, key: str, wanted: Any, has: Any) -> str:

@@ -370,3 +370,26 @@ def test_what_comes_out_does_not_depend_on_the_batches(records_max: int) -> None
 
 def test_no_records_give_no_batch() -> None:
     assert list(batches(pipeline(), [])) == []
+
+
+@pytest.mark.parametrize("records_max", [7, 50])
+@pytest.mark.parametrize("known", [0, 1, 99, 100, 101, 230])
+def test_what_the_state_has_already_is_left_out_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, records_max: int, known: int
+) -> None:
+    monkeypatch.setattr(consumer.pipeline, "DRAWN_MAX", 16)
+    made = pipeline(records_max=records_max)
+    made.skip(Position(SHARD, str(known)))
+    taken: list[int] = []
+    every = as_records(DATA[:240])
+    for delivered in (every[:100], every[100:]):  # two deliveries, as the daemon makes them
+        records = (record for record in delivered)  # which closes when it is let go of
+        while True:
+            made.take(records)
+            if made.empty:
+                break
+            cut = made.cut()
+            assert cut.batch.after == Position(SHARD, str(known + len(taken)))
+            first, last = cut.batch.first.order[0], cut.batch.last.order[0]
+            taken += range(first, last + 1)
+    assert taken == list(range(known + 1, 241))

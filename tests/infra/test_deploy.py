@@ -5,6 +5,7 @@ The endpoint grants every right and encrypts nothing: tests of the templates hol
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from consumer.pseudonym_keys import pseudonym_keys
 from consumer.services import Services
 from consumer.settings import Settings
 from events.pseudonym import Pseudonymizer
+from infra.metrics_lines import figures, line
 from local.aws import AwsEndpoint
 from sinks import glue
 from sinks.dynamodb import Claim, Ledger
@@ -25,7 +27,8 @@ from tests.sinks.made import page, rejection
 
 pytestmark = pytest.mark.integration
 NOT_THERE = {"AWS::EC2::SecurityGroupIngress"}
-"""What the endpoint does not know."""
+"""What the endpoint does not know; nor does it know alarms of a formula over several figures."""
+ALARM_SECONDS_MAX = 60
 
 
 class Deployed:
@@ -35,6 +38,7 @@ class Deployed:
         self.aws = aws
         self._cloud = aws.client("cloudformation")
         self._deploy("tillwatch-state", stacks.kept)
+        self._deploy("tillwatch-run", stacks.runs)
         pages = self._cloud.get_paginator("list_exports").paginate()
         self.exports = {one["Name"]: one["Value"] for page in pages for one in page["Exports"]}
         worker = containers(stacks, "worker")["worker"]
@@ -48,7 +52,9 @@ class Deployed:
         # Rules and parameters ask whether the account was bootstrapped for CDK.
         template = {key: value for key, value in made.items() if key in {"Resources", "Outputs"}}
         template["Resources"] = {
-            key: value for key, value in made["Resources"].items() if value["Type"] not in NOT_THERE
+            key: value
+            for key, value in made["Resources"].items()
+            if value["Type"] not in NOT_THERE and "Metrics" not in value["Properties"]
         }
         self._cloud.create_stack(
             StackName=name,
@@ -165,3 +171,42 @@ def test_the_catalogue_is_put_into_the_database(deployed: Deployed, settings: Se
     wanted = glue.definitions("tillwatch", settings.bucket, settings.application, "shop")
     glue.apply(client, "tillwatch", glue.changes(client, "tillwatch", wanted))
     assert glue.changes(client, "tillwatch", wanted) == []
+
+
+def test_as_many_workers_are_asked_for_as_are_wanted(deployed: Deployed) -> None:
+    ecs = deployed.aws.client("ecs")
+    (service,) = ecs.describe_services(cluster="tillwatch", services=["tillwatch"])["services"]
+    assert service["desiredCount"] == 2
+
+
+def test_a_line_of_the_worker_becomes_an_alarm_and_a_message(deployed: Deployed) -> None:
+    """CloudWatch Logs would put the figures of the line; here the test does."""
+    sns, sqs = deployed.aws.client("sns"), deployed.aws.client("sqs")
+    topics = [one["TopicArn"] for one in sns.list_topics()["Topics"]]
+    (topic,) = (arn for arn in topics if arn.endswith("tillwatch-alarms"))
+    mailbox = sqs.create_queue(QueueName="oncall")["QueueUrl"]
+    held = sqs.get_queue_attributes(QueueUrl=mailbox, AttributeNames=["QueueArn"])
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=held["Attributes"]["QueueArn"])
+    text = '# TYPE tillwatch_halted gauge\ntillwatch_halted{shard="shardId-0"} 1.0\n'
+    gauges, _ = figures(text)
+    said = json.loads(line("tillwatch", gauges, time.time_ns() // 1_000_000))
+    (directive,) = said["_aws"]["CloudWatchMetrics"]
+    (dimensions,) = directive["Dimensions"]
+    deployed.aws.client("cloudwatch").put_metric_data(
+        Namespace=directive["Namespace"],
+        MetricData=[
+            {
+                "MetricName": metric["Name"],
+                "Dimensions": [{"Name": name, "Value": said[name]} for name in dimensions],
+                "Value": said[metric["Name"]],
+            }
+            for metric in directive["Metrics"]
+        ],
+    )
+    told = ""
+    deadline = time.monotonic() + ALARM_SECONDS_MAX
+    while "shard halted" not in told and time.monotonic() < deadline:
+        answer = sqs.receive_message(QueueUrl=mailbox, WaitTimeSeconds=2)
+        told += "".join(one["Body"] for one in answer.get("Messages", ()))
+    assert "tillwatch: shard halted" in told
+    assert "docs/operations.md" in told

@@ -153,10 +153,12 @@ def kill_all_of(worker: Part) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
-def tillwatch(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+def tillwatch(
+    stack: Stack, *arguments: str, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sysconfig.get_path("scripts"), "tillwatch")), *arguments],
-        env=stack.environment() | SETTINGS,
+        env=stack.environment() | SETTINGS | dict(more or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -168,35 +170,38 @@ def tillwatch(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]
 class Beside:
     """A live worker and its shadow, started as they are needed and ended with the test."""
 
-    def __init__(self, stack: Stack, candidate: Path) -> None:
+    def __init__(self, stack: Stack, candidate: Path, **more: str) -> None:
         self._stack = stack
+        self.settings = SETTINGS | more
         self.made = provision_shadow(stack.aws, stack.provisioned, NAME)
         self.candidate = {
             "TILLWATCH_SHADOW": NAME,
             "TILLWATCH_DETECTOR_FILE": str(candidate),
         }
-        self.live = start_worker(stack, SETTINGS)
-        self.shadow = self.start()
-        self.started = [self.live, self.shadow]
+        self.live = start_worker(stack, self.settings)
+        self.shadow: Part | None = None
 
     def start(self) -> Part:
-        self.shadow = start_worker(self._stack, SETTINGS | self.candidate)
+        self.shadow = start_worker(self._stack, self.settings | self.candidate)
         return self.shadow
 
     def alive(self) -> None:
-        assert self.live.exit_code is None, self.live.log_tail()
-        assert self.shadow.exit_code is None, self.shadow.log_tail()
+        for worker in self.running():
+            assert worker.exit_code is None, worker.log_tail()
+
+    def running(self) -> list[Part]:
+        return [worker for worker in (self.live, self.shadow) if worker is not None]
 
     def drain(self) -> None:
         made, kinesis = self._stack.provisioned, self._stack.aws.client("kinesis")
         tips = contents(kinesis, made.stream, made.shards).tips
-        for each, sent in ((made, True), (self.made, False)):
+        for each, sent in ((made, True), (self.made, False))[: len(self.running())]:
             wait_until_drained(self._stack.aws, each, tips, check=self.alive, pages_sent=sent)
 
     def end(self) -> None:
-        for worker in (self.live, self.shadow):
+        for worker in self.running():
             worker.terminate()
-        for worker in (self.live, self.shadow):
+        for worker in self.running():
             worker.stop(WORKER_STOP_SECONDS_MAX)
 
 
@@ -206,6 +211,7 @@ def beside(stack: Stack, tmp_path: Path) -> Iterator[Beside]:
     file = tmp_path / "candidate.json"
     file.write_text(json.dumps(CANDIDATE))
     both = Beside(stack, file)
+    both.start()
     yield both
     both.end()
 
@@ -232,7 +238,7 @@ def take_with_a_kill(stack: Stack, beside: Beside, records: list[Keyed]) -> None
     put_all(kinesis, made.stream, iter(records[middle:]))
     at = checkpoints(stack, beside.made)
     wait(lambda: checkpoints(stack, beside.made) != at, beside.alive)
-    kill_all_of(beside.shadow)
+    kill_all_of(beside.running()[1])
     beside.start()
     beside.drain()
     beside.end()
@@ -306,3 +312,50 @@ def test_a_shadow_tells_what_a_candidate_would_and_touches_nothing(
     assert difference.lost
     assert_report_lists(stack, difference, tmp_path / "report.html")
     assert_its_end_leaves_the_rest(stack, beside)
+
+
+@pytest.mark.thorough
+def test_it_begins_on_the_live_state_and_is_made_anew_out_of_the_archive(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """The candidate is the live configuration, so that from where it began all is as live."""
+    stack.renew(shards=1)
+    file = tmp_path / "candidate.json"
+    file.write_text("{}")
+    beside = Beside(stack, file, TILLWATCH_HISTORY_HOURS="1")
+    made, kinesis, records = stack.provisioned, stack.aws.client("kinesis"), trade()
+    thirds = [records[: len(records) // 3], records[len(records) // 3 : -300], records[-300:]]
+    live = stack.environment() | SETTINGS
+    try:
+        put_all(kinesis, made.stream, iter(thirds[0]))
+        beside.drain()
+        beside.start()
+        wait(lambda: b"the shadow begins on the live worker" in log(stack), beside.alive)
+        put_all(kinesis, made.stream, iter(thirds[1]))
+        beside.drain()
+        every = pages_of(live, records[:-300])
+        rows = shadow_rows(stack)
+        assert rows == {state: as_row(every[state]) for state in rows}
+        assert set(rows) >= set(every) - set(pages_of(live, thirds[0]))
+
+        # Made anew out of the archive it goes on as before.
+        assert beside.shadow is not None
+        beside.shadow.stop(WORKER_STOP_SECONDS_MAX)
+        since = ("rebuild", "--all", "--yes", "--since", "2020-01-01", "--force")
+        done = tillwatch(stack, *since, more=beside.candidate)
+        assert done.returncode == 0, done.stderr
+        assert "is made" in done.stdout
+        assert [key for key in objects(stack) if key.startswith("staging/")] == []
+        beside.start()
+        put_all(kinesis, made.stream, iter(thirds[2]))
+        beside.drain()
+        every = pages_of(live, records)
+        rows = shadow_rows(stack)
+        assert rows == {state: as_row(every[state]) for state in rows}
+        assert set(rows) >= set(every) - set(pages_of(live, thirds[0]))
+    finally:
+        beside.end()
+
+
+def log(stack: Stack) -> bytes:
+    return (stack.folder.path / "worker.log").read_bytes()

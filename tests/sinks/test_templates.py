@@ -80,6 +80,30 @@ UNKNOWN = [
 ]
 
 
+TIMES = [
+    "2026-01-05T12:00:01.250000Z",
+    "2026-01-05T12:00:01Z",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999Z",
+    "1969-12-31T23:59:59.999999Z",
+    "2026-01-05T13:00:01.25+01:00",
+]
+"""As documents have them, and as somebody else may write them."""
+
+BOUNDS: list[dict[str, Any]] = [
+    {"gte": "2026-01-05", "lte": "2026-01-05"},
+    {"gte": "2026-01-05T12", "lt": "2026-01-05T13"},
+    {"gte": "2026-01-05T12:00:01", "lte": "2026-01-05T12:00:01"},
+    {"gte": "2026-01-05T12:00:00+0100"},
+    {"gte": "2026", "lte": "2026"},
+    {"gte": "now-90y/d"},
+    {"gte": "2026-01-05||/d", "lte": "2026-01-05||+1d/d"},
+    {"gte": "2026-01-05T13:00:00", "lte": "2026-01-05T14:00:00", "time_zone": "+01:00"},
+    {"gte": 1_767_614_401_000, "format": "epoch_millis"},
+]
+"""What people and programs ask for."""
+
+
 @pytest.mark.integration
 class TestAtANode:
     @pytest.fixture
@@ -147,6 +171,40 @@ class TestAtANode:
         assert count("rejections-2026.01.05", stage="parse") == 1
         assert count("rejections-undated", field="f") == 1
         assert count("operations", shard_id=made.last.shard_id) == 1
+
+    def test_times_are_taken_found_and_shown_as_by_the_format_before(self, client: Any) -> None:
+        formats = {
+            "before": templates.DATE_FORMAT_BEFORE,
+            "now": templates.templates()["tillwatch-transactions"]["template"]["mappings"][
+                "properties"
+            ]["occurred_at"]["format"],
+        }
+        assert formats["before"] != formats["now"]
+        properties = {k: {"type": "date", "format": of} for k, of in formats.items()}
+        # A kind's name without its day: no template takes it, and the next `renew` deletes it.
+        index = "operations-formats"
+        client.indices.create(index=index, body={"mappings": {"properties": properties}})
+        for id_, time in enumerate(TIMES):
+            client.index(index=index, id=str(id_), body={"before": time, "now": time})
+        client.indices.refresh(index=index)
+
+        def answer(field: str, bounds: dict[str, Any]) -> Any:
+            query = {"range": {field: bounds}}
+            found = client.search(
+                index=index,
+                body={
+                    "query": query,
+                    "docvalue_fields": [field],
+                    "sort": [{field: "asc"}],
+                    "aggs": {"most": {"max": {"field": field}}},
+                },
+            )
+            hits = [(hit["_id"], hit["fields"][field]) for hit in found["hits"]["hits"]]
+            return hits, found["aggregations"]["most"].get("value_as_string")
+
+        for bounds in BOUNDS:
+            assert answer("now", bounds) == answer("before", bounds), bounds
+        assert len(answer("now", {"gte": "0001"})[0]) == len(TIMES)
 
     def test_a_field_that_no_document_has_is_refused(self, client: Any) -> None:
         answer = client.bulk(
