@@ -7,7 +7,7 @@ from html import escape
 import msgspec
 
 from consumer.report import PAGES_SHOWN_MAX
-from consumer.report_html import comparison_html, document, table_html
+from consumer.report_html import SEVERITIES, comparison_html, document, table_html
 from consumer.report_text import comparison_lines, plain, table_text
 from consumer.shadow import Comparison, compare
 from consumer.shadow_seen import Seen
@@ -16,7 +16,7 @@ from consumer.told import Told, money_words, refunded
 from events.instant import Instant, to_iso
 
 FINDINGS = ("fraud", "ok", "policy")
-_HEAD = ("opened (UTC)", "shop", "reason", "people found", "what")
+_HEAD = ("opened (UTC)", "shop", "reason", "severity", "people found", "what")
 
 
 class ShadowReport(msgspec.Struct, frozen=True):
@@ -200,7 +200,8 @@ def _rows(report: ShadowReport, pages: Sequence[Told]) -> list[tuple[str, ...]]:
             _moment(to_iso(page.opened_at)),
             page.shop_id,
             page.reason,
-            report.findings.get(page.page_id, ""),
+            SEVERITIES.get(page.severity, ""),
+            report.findings.get(page.page_id, "-"),
             page.summary,
         )
         for page in pages[:PAGES_SHOWN_MAX]

@@ -53,15 +53,7 @@ def key(stack: Any, plan: Plan) -> Any:
         removal_policy=_KEPT,
     )
     made.add_to_resource_policy(
-        # CloudWatch tells the topic of alarms, CloudWatch Logs writes the log: in this account.
-        iam.PolicyStatement(
-            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-            actions=["kms:Decrypt", "kms:GenerateDataKey"],
-            resources=["*"],
-            conditions={"StringEquals": {"aws:SourceAccount": plan.account}},
-        )
-    )
-    made.add_to_resource_policy(
+        # Pages that could not be delivered go into an encrypted queue.
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("sns.amazonaws.com")],
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
@@ -96,7 +88,8 @@ def kept(stack: Any, plan: Plan, key: Any) -> Kept:
         pages.add_subscription(
             subscriptions.EmailSubscription(address, json=False, dead_letter_queue=undelivered)
         )
-    alarms = _topic(stack, "alarms", f"{plan.application}-alarms", key)
+    # No data of customers; what tells of trouble must not need the key, which may be it.
+    alarms = _topic(stack, "alarms", f"{plan.application}-alarms", None)
     alarms.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -168,7 +161,7 @@ def _ledger(stack: Any, plan: Plan, key: Any) -> Any:
     )
 
 
-def _topic(stack: Any, name: str, topic_name: str, key: Any) -> Any:
+def _topic(stack: Any, name: str, topic_name: str, key: Any | None) -> Any:
     made = sns.Topic(stack, name, topic_name=topic_name, master_key=key, enforce_ssl=True)
     made.apply_removal_policy(_KEPT)
     return made

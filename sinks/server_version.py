@@ -36,6 +36,5 @@ def check(client: Any) -> None:
     found = tuple(map(int, re.findall(r"[0-9]+", number)[:2]))
     if found < VERSION:
         raise TooOld(
-            f"this is OpenSearch {number}, too old for the index templates: "
-            f"{needed} or later is needed"
+            f"this is OpenSearch {number}, which has no flat_object: {needed} or later is needed"
         )

@@ -102,7 +102,7 @@ from consumer.parser import parser_of
 parser_of(settings)
 import pyarrow.parquet, sinks.rows, sinks.final_file, sinks.page_rows
 for name in ("boto3", "s3transfer", "pandas", "pydantic", "pydantic_core", "pydantic_settings",
-             "pyarrow._s3fs", "pyarrow._gcsfs", "pyarrow.dataset", "scipy.stats", "click",
+             "pyarrow._s3fs", "pyarrow._gcsfs", "pyarrow.dataset", "scipy", "narwhals", "click",
              "duckdb", "aiohttp", "consumer.settings"):
     assert name not in sys.modules, name
 """

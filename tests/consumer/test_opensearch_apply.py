@@ -187,8 +187,8 @@ def test_retention_shows_then_deletes_and_refuses_to_delete_most(
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ({"distribution": "opensearch", "number": "2.11.1"}, "this is OpenSearch 2.11.1, too old"),
-        ({"distribution": "opensearch", "number": "1.3.20"}, "2.12 or later is needed"),
+        ({"distribution": "opensearch", "number": "2.6.0"}, "this is OpenSearch 2.6.0, which has"),
+        ({"distribution": "opensearch", "number": "1.3.20"}, "2.7 or later is needed"),
         ({"number": "8.15.0"}, "this is no OpenSearch but 8.15.0"),
         ({}, "this is no OpenSearch but something else"),
     ],

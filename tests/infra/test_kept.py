@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.infra.conftest import Stacks
+from tests.infra.conftest import ACCOUNT, Stacks
 
 STATE = (
     "KMS::Key",
@@ -72,7 +72,9 @@ def test_queues_and_topics_are_encrypted_and_refuse_plain_http(stacks: Stacks) -
         # Looking at letters is a reading: SQS would move them away.
         assert "RedrivePolicy" not in queue["Properties"]
     for topic in stacks.of("SNS::Topic").values():
-        assert topic["Properties"]["KmsMasterKeyId"]
+        # What tells of trouble does not need the key: it may be the trouble.
+        encrypted = "KmsMasterKeyId" in topic["Properties"]
+        assert encrypted == (topic["Properties"]["TopicName"] == "tillwatch-pages")
     kinds = ("S3::Bucket", "SQS::Queue", "SNS::Topic")
     policies = [*stacks.of("S3::BucketPolicy").values(), *stacks.of("SQS::QueuePolicy").values()]
     policies += stacks.of("SNS::TopicPolicy").values()
@@ -97,9 +99,9 @@ def test_alarms_may_be_told_to_their_topic(stacks: Stacks) -> None:
         if statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     ]
     assert [statement["Action"] for statement in said] == ["sns:Publish"]
-    in_key = json.dumps(stacks.only("KMS::Key")["KeyPolicy"])
-    assert "cloudwatch.amazonaws.com" in in_key
-    assert "sns.amazonaws.com" in in_key
+    assert said[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    # Pages that cannot be delivered go into an encrypted queue.
+    assert "sns.amazonaws.com" in json.dumps(stacks.only("KMS::Key")["KeyPolicy"])
 
 
 def test_the_pseudonym_key_is_made_once(stacks: Stacks) -> None:

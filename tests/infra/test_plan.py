@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.plan import KNOWN, ON_DEMAND, PREFIX, PlanError, read
-from tests.infra.conftest import CONTEXT
+from tests.infra.conftest import CONTEXT, synthesize
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
@@ -85,3 +85,11 @@ def test_a_secret_in_the_context_is_refused_and_not_repeated() -> None:
     with pytest.raises(PlanError, match="archive_key") as told:
         read(CONTEXT | {"tillwatch:setting.archive_key": "c2VjcmV0"})
     assert "c2VjcmV0" not in str(told.value)
+
+
+def test_who_deploys_is_told_in_words(tmp_path: Path) -> None:
+    done = synthesize(CONTEXT | {"tillwatch:workers": "none"}, tmp_path)
+    assert done.returncode == 1
+    assert "tillwatch:workers: it must be a number" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

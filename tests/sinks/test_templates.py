@@ -1,5 +1,6 @@
 """The mappings, and that a real node takes every document by them."""
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,9 @@ BOUNDS: list[dict[str, Any]] = [
     {"gte": "2026-01-05T12", "lt": "2026-01-05T13"},
     {"gte": "2026-01-05T12:00:01", "lte": "2026-01-05T12:00:01"},
     {"gte": "2026-01-05T12:00:00+0100"},
+    {"gte": "2026-01-05T12:00:01Z", "lte": "2026-01-05T12:00:01Z"},
+    {"gte": "2026-01-05T12:00:01.250Z", "lte": "2026-01-05T12:00:01.250Z"},
+    {"gte": "2026-01-05T12:00Z", "lte": "2026-01-05T12:00Z"},
     {"gte": "2026", "lte": "2026"},
     {"gte": "now-90y/d"},
     {"gte": "2026-01-05||/d", "lte": "2026-01-05||+1d/d"},
@@ -102,6 +106,19 @@ BOUNDS: list[dict[str, Any]] = [
     {"gte": 1_767_614_401_000, "format": "epoch_millis"},
 ]
 """What people and programs ask for."""
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 250_000, 999_999])
+def test_a_time_is_written_as_one_of_the_formats_that_are_tried_first(microseconds: int) -> None:
+    time = document.transaction(scored(1, occurred_at=NOON + microseconds)).document
+    assert isinstance(time, document.TransactionDocument)
+    written = msgspec.json.encode(time.occurred_at).decode()
+    shape = re.sub("[0-9]", "0", written.strip('"'))
+    assert shape in {"0000-00-00T00:00:00.000000Z", "0000-00-00T00:00:00Z"}
+    mapped = templates.templates()["tillwatch-transactions"]["template"]["mappings"]["properties"]
+    first = mapped["occurred_at"]["format"].split("||")[:-1]
+    shapes = {re.sub("[a-zHMS]", "0", of.replace("'T'", "T").replace("XXX", "Z")) for of in first}
+    assert shape in shapes
 
 
 @pytest.mark.integration
