@@ -11,7 +11,7 @@ import msgspec
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
