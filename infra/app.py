@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aws_cdk import App, CfnOutput, Environment, Stack, Tags
 
@@ -12,6 +12,12 @@ from infra.plan import Plan, PlanError, read
 from infra.state import State, state
 from infra.worker import workers
 
+_FLAGS: Final = {
+    "@aws-cdk/core:validateAgainstDefaultRules": True,
+    # What runs is deployed after what is kept, and nothing that it uses can go.
+    "@aws-cdk/core:defaultCrossStackReferences": "strong",
+}
+
 
 def build(app: Any, context: Mapping[str, Any]) -> tuple[Any, Any]:
     """Both stacks in `app`: what is kept, and what runs.
@@ -20,6 +26,9 @@ def build(app: Any, context: Mapping[str, Any]) -> tuple[Any, Any]:
         PlanError: the context cannot be used.
     """
     plan = read(context)
+    # CDK would ask the account for its zones: the plan says them, and nobody has to be asked.
+    zones = f"availability-zones:account={plan.account}:region={plan.region}"
+    app.node.set_context(zones, [*plan.zones])
     held = state(app, plan)
     runs = _run(app, plan, held)
     Tags.of(app).add("application", plan.application)
@@ -55,9 +64,7 @@ def _run(app: Any, plan: Plan, held: State) -> Any:
 
 def main() -> None:
     """Synthesize what the context asks for; what CDK itself knows to be wrong is an error."""
-    app = App(
-        analytics_reporting=False, context={"@aws-cdk/core:validateAgainstDefaultRules": True}
-    )
+    app = App(analytics_reporting=False, context=_FLAGS)
     try:
         build(app, app.node.get_all_context())
     except PlanError as error:

@@ -276,6 +276,29 @@ def test_the_end_of_a_shadow_takes_everything_of_it_and_nothing_else(aws: AwsEnd
     ending(Held()).run(lines.append)  # nothing is left to do, and that is no error
 
 
+def test_a_shadow_that_never_ran_is_told_in_words(
+    aws: AwsEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = provision(aws, name=f"never-{uuid.uuid4()}", shards=1)
+    environment = {
+        **aws.environment(),
+        "TILLWATCH_APPLICATION": live.application,
+        "TILLWATCH_STREAM": live.stream,
+        "TILLWATCH_AWS_ENDPOINT": aws.url,
+        "TILLWATCH_OPENSEARCH_URL": "http://127.0.0.1:9",
+        "TILLWATCH_BUCKET": live.bucket,
+        "TILLWATCH_TOPIC_ARN": live.topic_arn,
+        "TILLWATCH_DEAD_LETTER_QUEUE_URL": live.dead_letter_queue_url,
+        "TILLWATCH_LEDGER_TABLE": live.ledger_table,
+        "TILLWATCH_PSEUDONYM_KEY": "correct horse battery staple",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = CliRunner().invoke(shadow, ["report", "--name", "bold"])
+    assert found.exit_code == 1
+    assert "no worker has run as the shadow bold" in found.output
+
+
 @pytest.mark.parametrize("command", ["report", "end"])
 def test_a_name_that_is_none_is_refused(command: str) -> None:
     found = CliRunner().invoke(shadow, [command, "--name", "../pages"])

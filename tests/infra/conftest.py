@@ -51,6 +51,11 @@ class Stacks:
     def __init__(self, context: dict[str, str], folder: Path) -> None:
         done = synthesize(context, folder)
         assert done.returncode == 0, done.stderr
+        # What CDK's command line stops at, or would ask an account for.
+        assert "missing" not in json.loads((folder / "manifest.json").read_text())
+        for stack in ("tillwatch-state", "tillwatch-run"):
+            said = (folder / f"{stack}.metadata.json").read_text()
+            assert not [level for level in ("warning", "error") if f'"aws:cdk:{level}' in said]
         self.kept: dict[str, Any] = self._template(folder, "tillwatch-state")
         self.runs: dict[str, Any] = self._template(folder, "tillwatch-run")
 

@@ -129,9 +129,11 @@ def shadow_rows(stack: Stack) -> dict[tuple[str, int], dict[str, Any]]:
     return rows
 
 
-def checkpoints(stack: Stack, made: Provisioned) -> set[str]:
+def checkpoints(stack: Stack, made: Provisioned) -> dict[str, str]:
+    """How far each shard has come that has any checkpoint."""
     items = stack.aws.client("dynamodb").scan(TableName=made.application)["Items"]
-    return {it["checkpoint"]["S"] for it in items if it["checkpoint"]["S"].isdigit()}
+    found = {it["leaseKey"]["S"]: it["checkpoint"]["S"] for it in items}
+    return {shard: at for shard, at in found.items() if at.isdigit()}
 
 
 def wait(true: Callable[[], object], alive: Callable[[], None]) -> None:
@@ -239,6 +241,9 @@ def take_with_a_kill(stack: Stack, beside: Beside, records: list[Keyed]) -> None
     at = checkpoints(stack, beside.made)
     wait(lambda: checkpoints(stack, beside.made) != at, beside.alive)
     kill_all_of(beside.running()[1])
+    tips = contents(kinesis, made.stream, made.shards).tips
+    left = checkpoints(stack, beside.made)
+    assert any(int(left.get(shard, "0")) < int(tip) for shard, tip in tips.items())
     beside.start()
     beside.drain()
     beside.end()
