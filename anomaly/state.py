@@ -1,13 +1,14 @@
 """What the detector remembers, as plain values that go to bytes and back without loss.
 
 Everything is bounded; the maxima stand here. Encoded as MessagePack (floats keep all 64 bits, maps
-keep their order), so that a restored detector goes on bit for bit.
+keep their order), so that a restored detector goes on bit for bit, and compressed (at_rest.py).
 """
 
 from typing import Final, TypeVar
 
 import msgspec
 
+from anomaly.at_rest import AtRestError, pack, unpack
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
@@ -25,7 +26,7 @@ CARDS_MAX: Final = 40
 CUSTOMERS_MAX: Final = 8
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
-TENDERS_MAX: Final = 1024
+TENDERS_MAX: Final = 2048
 """Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
 
 TOP_MAX: Final = 16
@@ -317,7 +318,7 @@ _GROUPS = msgspec.msgpack.Decoder(GroupState)
 
 def encode(state: ShopState | GroupState) -> bytes:
     """`state` as bytes; equal states give equal bytes."""
-    return _ENCODER.encode(state)
+    return pack(_ENCODER.encode(state))
 
 
 def decode_shop(data: bytes) -> ShopState:
@@ -340,8 +341,8 @@ def decode_group(data: bytes) -> GroupState:
 
 def _checked(data: bytes, decoder: msgspec.msgpack.Decoder[State]) -> State:
     try:
-        state = decoder.decode(data)
-    except msgspec.DecodeError as error:
+        state = decoder.decode(unpack(data))
+    except (msgspec.DecodeError, AtRestError) as error:
         raise StateError(f"not a state of the detector: {error}") from error
     if state.format != FORMAT:
         raise StateError(f"state of format {state.format}; this detector reads format {FORMAT}")
