@@ -5,6 +5,7 @@ UV_VERSION := 0.13.8
 UV := .uv/bin/uv
 RUN := .venv/bin/
 ARGS ?=
+WITH ?=
 
 .PHONY: help install demo test lint type bench soak ci clean
 
@@ -17,7 +18,7 @@ $(UV):
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.installed: $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen --python $(PYTHON)
+	$(UV) sync --frozen --python $(PYTHON) $(WITH)
 	@touch $@
 
 install: .venv/.installed ## The environment in .venv, with `tillwatch` in it

@@ -255,6 +255,7 @@ class Detector:
         state, cashier = shop.state, transaction.cashier_id or transaction.register_id
         if transaction.card_before is not None and transaction.card_token is not None:
             rename_card(shop, transaction.card_before, transaction.card_token)
+        fit = shop.fit(transaction)
         refund = Recent(
             at=transaction.occurred_at,
             total=transaction.total if transaction.currency == state.currency else 0,
@@ -263,6 +264,7 @@ class Detector:
             cashier=cashier if cashier is None else intern(cashier),
             card=None if transaction.card_token is None else short(transaction.card_token),
             marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
+            | fit.marks()
             | shop.tender_marks(transaction),
             item=item_of(transaction),
         )
@@ -276,7 +278,7 @@ class Detector:
         often = log((rates.share * rates.hourly * 24.0 + 1.0) / USUAL_DAILY)
         bar = Bar(state, NEEDED, more + often, pattern)
         told_of = pages.of_entity(state, refund)
-        found = suspicions(shop, transaction, refund, rates, usual, bar, told_of, late=late)
+        found = suspicions(shop, transaction, refund, fit, rates, usual, bar, told_of, late=late)
         for one in found:
             one.parts.append(("pattern", pattern, 0.0, pattern, "nats"))
             one.add_up()
@@ -289,7 +291,7 @@ class Detector:
         if refund.incident and value < MEMBER_SCORE:
             value = MEMBER_SCORE
         weight = max(self._weight(shop, refund, worst), young)
-        shop.learn(transaction, refund, rates, weight, late=late)
+        shop.learn(transaction, refund, fit, rates, weight, late=late)
         return Observation(Score(value, worst.reasons(), self._version), tuple(told))
 
     def _weight(self, shop: Shop, refund: Recent, worst: Suspicion) -> float:

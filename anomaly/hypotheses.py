@@ -8,6 +8,8 @@ from anomaly.bar import Bar
 from anomaly.baseline import Rates
 from anomaly.likelihood import ratios, vouched
 from anomaly.marks import MARKS, WITHOUT_RECEIPT
+from anomaly.misfit_suspicions import flagrant, of_misfit, told_misfit
+from anomaly.misfits import Fit
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
 from anomaly.sequential import (
@@ -42,6 +44,8 @@ NEEDED = {
     "card": 9.0,
     "customer": 9.6,
     "again": 7.8,
+    "above": 7.4,
+    "late": 8.6,
 }
 """Nats at which each channel pages, for a budget of threshold.BUDGET.
 
@@ -84,6 +88,7 @@ def suspicions(
     shop: Shop,
     transaction: Transaction,
     refund: Recent,
+    fit: Fit,
     rates: Rates,
     usual: tuple[float, float],
     bar: Bar,
@@ -98,8 +103,9 @@ def suspicions(
     log amounts of the shop's refunds.
     """
     without = shop.group.without
-    found = [_of_amount(shop, transaction, refund, usual[0], bar)]
-    likely = ratios(shop, transaction, refund, usual)
+    found = [_of_amount(shop, transaction, refund, fit, usual[0], bar)]
+    found += of_misfit(shop, refund, fit, bar)
+    likely = ratios(shop, transaction, refund, fit, usual)
     tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
     if told_of is None:
         found += _of_shop(shop, refund, rates, likely, tolerance + TOLERANCE, bar, late=late)
@@ -256,7 +262,7 @@ def _usual(rate: float, hour: int, run: Suspicion) -> str:
 
 
 def _of_amount(
-    shop: Shop, transaction: Transaction, refund: Recent, mean: float, bar: Bar
+    shop: Shop, transaction: Transaction, refund: Recent, fit: Fit, mean: float, bar: Bar
 ) -> Suspicion:
     usual, total = exp(mean), float(refund.total)
     nats = bare = 0.0
@@ -264,9 +270,10 @@ def _of_amount(
         nats = shop.sale_amounts.score(refund.total)
         if shop.returns_large_sale(transaction):
             nats *= RETURN_WEIGHT
+    above = flagrant(shop, fit)
     if nats > 0.0 and "receipt" not in shop.group.without:
         bare = log(vouched(shop, refund.marks))
-    bar.note("amount", "amount", nats + bare)
+    bar.note("amount", "amount", nats + bare + sum([part[1] for part in above]))
     return Suspicion(
         channel="amount",
         reason="amount",
@@ -279,8 +286,13 @@ def _of_amount(
         parts=[
             ("amount", nats, usual, total, "minor units"),
             ("receipt", bare, 0.0, float(refund.marks & 1), "refunds without receipt"),
+            *above,
         ],
-        usual=lambda: f"a usual refund there is {money(usual, shop.state.currency)}",
+        usual=lambda: (
+            told_misfit(shop, fit)
+            if above
+            else f"a usual refund there is {money(usual, shop.state.currency)}"
+        ),
     )
 
 

@@ -3,9 +3,10 @@
 from math import exp, log
 
 from anomaly.marks import OUT_OF_HOURS, WITHOUT_RECEIPT
+from anomaly.misfit_suspicions import of_many
+from anomaly.misfits import Fit
 from anomaly.shop import Shop
 from anomaly.state import Recent
-from events.instant import DAY
 from events.transaction import Transaction
 
 ANY, BARE, UNDER, CLOSED = range(4)
@@ -16,25 +17,21 @@ SIZE_WEIGHT = 0.25
 SIZE_MIN, SIZE_MAX = 0.6, 1.6
 """Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
 
-RECALLED = 0.5
-"""What each earlier refund of the day of the same article or the same price, beyond the first,
-leaves of the ratio of one with receipt: a product is being recalled."""
-
 ANY_PART, UNDER_PART = 0.4, 0.5
 """Parts of the thieves of these two kinds whose refunds neither receipt nor tender speaks for; the
 others' look like everybody's in this. A mixture costs little where it is wrong."""
 
 
 def ratios(
-    shop: Shop, transaction: Transaction, refund: Recent, usual: tuple[float, float]
+    shop: Shop, transaction: Transaction, refund: Recent, fit: Fit, usual: tuple[float, float]
 ) -> dict[int, float]:
     """The likelihood ratio of `refund` by kind of thief, of those that there is evidence for.
 
     `usual` are mean and deviation of log amounts of the shop's refunds.
     """
     bits, marks, without = refund.marks, shop.marks, shop.group.without
-    once = 1.0 if bits & WITHOUT_RECEIPT else RECALLED ** _alike(shop, refund)
-    ratio = once
+    once = 1.0 if bits & WITHOUT_RECEIPT else of_many(shop, refund)
+    ratio = once * fit.weight()
     if "size" not in without and refund.total > 1:
         mean, deviation = usual
         nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
@@ -59,11 +56,3 @@ def vouched(shop: Shop, bits: int) -> float:
     if "tender" not in without:
         ratio *= shop.tenders.ratio(bits)
     return ratio
-
-
-def _alike(shop: Shop, refund: Recent) -> int:
-    """Earlier refunds of a day with the same price or article, beyond the first."""
-    since, total, item = refund.at - DAY, refund.total, refund.item or -1
-    recent = shop.state.recent
-    alike = [0 for one in recent if (one.total == total or one.item == item) and one.at > since]
-    return max(len(alike) - 1, 0)

@@ -6,19 +6,21 @@ from zlib import crc32
 
 from river import base
 
-from anomaly.state import MarkState
+from anomaly.sale_state import MarkState
 from events.transaction import Transaction
 
 WITHOUT_RECEIPT = 1
 UNDER_LIMIT = 2
 OUT_OF_HOURS = 4
+ABOVE_SALE = 8
+LATE_RETURN = 16
 
 MARKS = (
     (WITHOUT_RECEIPT, "receipt", "refunds without receipt"),
     (UNDER_LIMIT, "limit", "refunds just under the limit"),
     (OUT_OF_HOURS, "hours", "refunds out of hours"),
 )
-"""Bit, kind of the reason, unit."""
+"""Bit, kind of the reason, unit; how usual the last two are is learnt in misfits.py."""
 
 PRIORS = ((0.5, 6.0), (0.06, 40.0), (0.01, 60.0))
 """Share of each mark where nothing is known, and how many refunds that counts for."""

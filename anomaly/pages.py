@@ -21,6 +21,8 @@ QUIET: dict[str, Instant] = {
     "limit": 2 * DAY,
     "hours": 2 * DAY,
     "cashier": 3 * DAY,
+    "above": 3 * DAY,
+    "late": 3 * DAY,
     "card": 3 * DAY,
     "customer": 3 * DAY,
 }
@@ -137,7 +139,8 @@ def settle(state: ShopState, incident: Incident, nats: float) -> None:
     """
     if incident.reason == "amount":
         return
-    cap(state.runs, nats)
+    for runs in (state.runs, state.misfits.above_runs, state.misfits.late_runs):
+        cap(runs, nats)
     for name in incident.cashiers:
         one = state.cashiers.get(name)
         if one is not None:

@@ -1,13 +1,16 @@
 """One shop: its estimators over its state, and how they learn."""
 
-from math import exp
+from math import erfc, exp, log
 
-from anomaly.amounts import LogAmounts
+from anomaly.amounts import SQRT_HALF, LogAmounts
 from anomaly.baseline import HourOfWeek, Rates
 from anomaly.cashiers import Cashiers
 from anomaly.group import Group
 from anomaly.marks import MarkShares
+from anomaly.misfits import NO_RECEIPT, Fit, Misfits
+from anomaly.numbering import Numbering
 from anomaly.repeats import Repeats
+from anomaly.sold import SaleMemory
 from anomaly.state import (
     CARDS_MAX,
     CUSTOMERS_MAX,
@@ -32,6 +35,8 @@ CLOSED_KNOWN_HOURS = 200
 
 SELDOM_BACK = 0.7
 """A sale smaller than the usual refund by so many deviations of log amounts hardly comes back."""
+SMALL = log(0.7)
+"""Sales of this part of a usual refund's money or less are remembered one by one."""
 
 RETURN_WEIGHT = 0.3
 """What the amount of a refund says when it returns a large sale, receipt in hand."""
@@ -48,10 +53,13 @@ class Shop:
         "group",
         "id",
         "marks",
+        "misfits",
+        "numbering",
         "rate",
         "receipts",
         "refund_amounts",
         "sale_amounts",
+        "sold",
         "state",
         "tenders",
     )
@@ -71,6 +79,12 @@ class Shop:
         self.marks.state = state.marks
         self.tenders = Tenders()
         self.tenders.state = state.tenders
+        self.sold = SaleMemory()
+        self.sold.state = state.sold
+        self.numbering = Numbering()
+        self.numbering.state = state.numbering
+        self.misfits = Misfits(group.state.misfits)
+        self.misfits.state = state.misfits
         self.cashiers = Cashiers()
         self.cashiers.state = state.cashiers
         self.cards = Repeats(CARDS_MAX)
@@ -91,6 +105,9 @@ class Shop:
         if total >= state.tenders.least and state.tenders.paid:
             tender = transaction.card_token or transaction.payment_method
             self.tenders.keep(transaction.transaction_id, tender)
+            sold = state.sold
+            if total <= sold.most and not state.sales_today % sold.every:
+                self._keep(transaction)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
@@ -108,6 +125,8 @@ class Shop:
         self.tenders.grow(24.0 * self.rate.hourly_sales())
         mean, deviation, _ = self.refund_amounts.usual()
         state.tenders.least = int(exp(mean - SELDOM_BACK * deviation))
+        self.sold.next_day(days, 24.0 * self.rate.hourly_sales() * self._small())
+        self.numbering.next_day(days)
         state.sales_today = 0
 
     def remember(self, refund: Recent) -> None:
@@ -121,7 +140,14 @@ class Shop:
         recent.append(refund)
 
     def learn(
-        self, transaction: Transaction, refund: Recent, rates: Rates, weight: float, *, late: bool
+        self,
+        transaction: Transaction,
+        refund: Recent,
+        fit: Fit,
+        rates: Rates,
+        weight: float,
+        *,
+        late: bool,
     ) -> None:
         """Learn from a refund, `weight` of it as usual; what suspicions gather counts in full."""
         state = self.state
@@ -132,11 +158,13 @@ class Shop:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn(refund.marks, weight)
         self.tenders.learn(transaction.original_transaction_id, refund.marks, weight)
+        self.misfits.learn(fit, weight)
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
             self.cashiers.remember(one, refund, weight)
         if refund.incident:
             return  # told, so nothing gathers
+        self.misfits.remember(refund)
         for repeats, key in (
             (self.cards, transaction.card_token),
             (self.customers, transaction.customer_id),
@@ -148,6 +176,7 @@ class Shop:
     def forgive(self, refunds: list[Recent], page_id: str) -> None:
         """Take `refunds` out of all that gathers: they have been told on the page `page_id`."""
         told = {refund.id for refund in refunds}
+        self.misfits.forget(told)
         for refund in self.state.recent:
             if refund.id in told:
                 refund.incident = page_id
@@ -179,6 +208,18 @@ class Shop:
         sale = self.state.large_sales.get(transaction.original_transaction_id or "")
         return sale is not None and transaction.total <= sale
 
+    def fit(self, transaction: Transaction) -> Fit:
+        """How the refund `transaction` fits the sale that its receipt is of, as far as known."""
+        receipt = transaction.original_transaction_id
+        if receipt is None:
+            return NO_RECEIPT
+        sold, days = self.sold.find(receipt), self.numbering.days_old(receipt)
+        if sold is None or transaction.currency != self.state.currency:
+            return self.misfits.fit(0, 0, 0.0, days)
+        back = transaction.total + sum([one.total for one in self.receipts.trail(receipt)])
+        days = sold.days if days is None else max(sold.days, days)
+        return self.misfits.fit(sold.total, back, back / sold.total, days)
+
     def usual_sale(self) -> float:
         """The typical amount of a sale, or of a refund where no sale was seen; minor units."""
         known = self.sale_amounts if self.state.sale_amounts.n > 0.0 else self.refund_amounts
@@ -197,6 +238,23 @@ class Shop:
         """Whether this source says which refunds have a receipt."""
         marks = self.state.marks
         return marks.n > marks.counts[0]
+
+    def _small(self) -> float:
+        """The part of the sales that brings clearly less than a usual refund; only these are kept.
+
+        More than a larger sale brought is a large refund by itself.
+        """
+        most = self.refund_amounts.usual()[0] + SMALL
+        mean, deviation, _ = self.sale_amounts.usual()
+        self.state.sold.most = int(exp(min(most, 36.0)))
+        return 0.5 * erfc((mean - most) / deviation * SQRT_HALF)
+
+    def _keep(self, transaction: Transaction) -> None:
+        """Remember what a sale brought, and with the day's first what its number is."""
+        if not self.state.sold.days[-1]:
+            self.numbering.begin_day(transaction.transaction_id)
+        if transaction.currency == self.state.currency:
+            self.sold.keep(transaction.transaction_id, transaction.total)
 
     def _remember_large(self, transaction: Transaction) -> None:
         """Note a large sale; of too many the oldest goes."""

@@ -9,10 +9,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from anomaly.at_rest import AtRestError, pack, unpack
+from anomaly.sale_state import ChainMisfitState, MarkState, NumberingState, SoldState, TenderState
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
@@ -26,9 +27,6 @@ CARDS_MAX: Final = 40
 CUSTOMERS_MAX: Final = 8
 RECEIPTS_MAX: Final = 20
 LARGE_SALES_MAX: Final = 12
-TENDERS_MAX: Final = 2048
-"""Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
-
 TOP_MAX: Final = 16
 """The largest amounts, whose fall tells how rare still larger ones are."""
 
@@ -101,26 +99,6 @@ class AmountState(msgspec.Struct, array_like=True):
     """The largest, the least of them first."""
 
 
-class MarkState(msgspec.Struct, array_like=True):
-    """Refunds, and those that carry each mark; they fade together."""
-
-    n: float = 0.0
-    counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
-
-
-class TenderState(msgspec.Struct, array_like=True):
-    """How the last sales were paid (tenders.py).
-
-    `known` are refunds, fading, whose sale was known, `other` those that went another way.
-    """
-
-    paid: bytearray = msgspec.field(default_factory=bytearray)
-    least: int = 0
-    """Smaller sales are not kept: hardly any comes back."""
-    known: float = 0.0
-    other: float = 0.0
-
-
 class Recent(msgspec.Struct, array_like=True, gc=False):
     """One refund as it is remembered; `marks` as in marks.py, `incident` a page id or empty."""
 
@@ -191,6 +169,24 @@ class RepeatsState(msgspec.Struct, array_like=True):
     refunds: float = 0.0
     again: float = 0.0
     seen: dict[int, SeenState] = msgspec.field(default_factory=dict)
+
+
+class MisfitState(msgspec.Struct, array_like=True):
+    """How usual it is that a refund does not fit its sale, and what has gathered."""
+
+    n: float = 0.0
+    above: float = 0.0
+    late: float = 0.0
+    ages: list[int] = msgspec.field(default_factory=list)
+    """Refunds by the age of their sale, fading, in hundredths."""
+    chain_count: int = 0
+    chain_n: float = 0.0
+    chain_late: float = 0.0
+    """This shop's part of what the chain's last refunds are, when the chain had counted so many."""
+    above_runs: RunsState = msgspec.field(default_factory=RunsState)
+    late_runs: RunsState = msgspec.field(default_factory=RunsState)
+    trail: bytes = b""
+    """The last that did not fit, packed by trail.py."""
 
 
 class Incident(msgspec.Struct, array_like=True):
@@ -267,6 +263,9 @@ class ShopState(msgspec.Struct, array_like=True):
     customers: RepeatsState = msgspec.field(default_factory=RepeatsState)
     receipts: RepeatsState = msgspec.field(default_factory=RepeatsState)
     large_sales: dict[str, int] = msgspec.field(default_factory=dict)
+    sold: SoldState = msgspec.field(default_factory=SoldState)
+    numbering: NumberingState = msgspec.field(default_factory=NumberingState)
+    misfits: MisfitState = msgspec.field(default_factory=MisfitState)
     recent: list[Recent] = msgspec.field(default_factory=list)
     incidents: list[Incident] = msgspec.field(default_factory=list)
     verdicts: dict[str, VerdictState] = msgspec.field(default_factory=dict)
@@ -307,6 +306,7 @@ class GroupState(msgspec.Struct, array_like=True):
     lift_expected: float = 0.0
     peaks: PeaksState = msgspec.field(default_factory=PeaksState)
     forest: ForestState = msgspec.field(default_factory=ForestState)
+    misfits: ChainMisfitState = msgspec.field(default_factory=ChainMisfitState)
 
 
 State = TypeVar("State", ShopState, GroupState)

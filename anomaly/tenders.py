@@ -16,7 +16,7 @@ from zlib import crc32
 
 from river import base
 
-from anomaly.state import TENDERS_MAX, TenderState
+from anomaly.sale_state import TENDERS_MAX, TenderState
 
 OTHER_TENDER: Final = 32
 SAME_TENDER: Final = 64

@@ -43,6 +43,7 @@ class Spec(msgspec.Struct, frozen=True):
     occasions_often: float = 1.0
     intensity: float = 1.0
     kinds: tuple[str, ...] = KINDS
+    more_occasions: tuple[str, ...] = ()
     start: Instant = START
     sales_max: float = SALES_MAX
     bare: bool = False
@@ -73,6 +74,7 @@ def load(spec: Spec) -> Stream:
         occasions_often=spec.occasions_often,
         intensity=spec.intensity,
         kinds=spec.kinds,
+        more_occasions=spec.more_occasions,
         sales_max=spec.sales_max,
         bare=spec.bare,
     )

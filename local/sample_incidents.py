@@ -12,6 +12,7 @@ import msgspec
 
 from events.instant import HOUR, MINUTE, SECOND, Instant
 from local.sample_goods import goods_worth
+from local.sample_receipts import receipt_below, show_old_receipt
 from local.sample_shops import Shop, new_card
 from local.sample_trade import Day, Draft, Trade, draw_count, draw_reason
 
@@ -25,7 +26,7 @@ KINDS = (
     "creeping_rate",
 )
 
-MORE_KINDS = ("same_receipt", "same_customer")
+MORE_KINDS = ("same_receipt", "same_customer", "above_sale", "late_return")
 """Kinds that a stream has only if they are asked for."""
 
 _DAYS = {
@@ -39,6 +40,8 @@ _DAYS = {
     "creeping_rate": (6, 9),
     "same_receipt": (1, 5),
     "same_customer": (2, 8),
+    "above_sale": (1, 8),
+    "late_return": (1, 8),
 }
 
 
@@ -279,6 +282,20 @@ def _same_customer(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     return drafts
 
 
+def _by_receipt(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
+    """Receipts over which more goes back than they brought, or that have lain about for long."""
+    campaign.receipts = 0.0
+    count = max(1, _times(trade.rng.randint(5, 10) / campaign.days, campaign))
+    amounts = [_usual(trade, campaign.greed) for _ in range(count)]
+    drafts = _at_random_hours(campaign, trade, day, amounts)
+    for draft in drafts:
+        if campaign.kind == "above_sale":
+            draft.original = receipt_below(trade, draft)
+        else:
+            show_old_receipt(trade, day, draft)
+    return drafts
+
+
 def _after_closing(campaign: Campaign, trade: Trade, day: Day) -> list[Draft]:
     """Refunds when the doors are shut."""
     rng = trade.rng
@@ -322,4 +339,6 @@ _TAKE: dict[str, Callable[[Campaign, Trade, Day], list[Draft]]] = {
     "creeping_rate": _creeping_rate,
     "same_receipt": _same_receipt,
     "same_customer": _same_customer,
+    "above_sale": _by_receipt,
+    "late_return": _by_receipt,
 }

@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 
 from events.instant import HOUR, MINUTE, SECOND
+from local.sample_receipts import OLD_DAYS, at_shelf_price
 from local.sample_shops import Shop
 from local.sample_trade import Day, Draft, Mood, Trade, draw_count, draw_reason
 
@@ -19,7 +20,10 @@ KINDS = (
     "wholesale",
 )
 
-_CHAIN_WIDE = frozenset({"holiday_returns", "recall"})
+MORE_KINDS = ("price_difference", "long_returns")
+"""Kinds that a stream has only if they are asked for."""
+
+_CHAIN_WIDE = frozenset({"holiday_returns", "recall", "long_returns"})
 _PER_SHOP_WEEK = {
     "sale_day": 0.1,
     "new_policy": 0.02,
@@ -27,11 +31,19 @@ _PER_SHOP_WEEK = {
     "outage": 0.06,
     "offline_till": 0.2,
     "wholesale": 0.25,
+    "price_difference": 0.15,
 }
 
 
+LONG_RETURNS_DAYS = (8, 10, 14)
+"""How long what was given for a holiday may be brought back, however old the receipt."""
+
+
 class Occasion(msgspec.Struct, frozen=True):
-    """One of `KINDS` on some days, at one shop or (`shop_id` None) at all; `size` scales it."""
+    """One of `KINDS` or `MORE_KINDS` on some days, at one shop or (`shop_id` None) at all.
+
+    `size` scales it.
+    """
 
     kind: str
     shop_id: str | None
@@ -45,25 +57,33 @@ class Occasion(msgspec.Struct, frozen=True):
         return here and self.first_day <= number < self.first_day + self.days
 
 
-def plan_occasions(rng: Random, shops: list[Shop], days: int, often: float = 1.0) -> list[Occasion]:
+def plan_occasions(
+    rng: Random,
+    shops: list[Shop],
+    days: int,
+    often: float = 1.0,
+    more_kinds: tuple[str, ...] = (),
+) -> list[Occasion]:
     """Occasions of every kind over the whole stream, chain-wide ones about once in four weeks.
 
-    `often` is how many there are of them, against the usual.
+    `often` is how many there are of them, against the usual; `more_kinds` come after the others,
+    and so change none of them.
     """
     occasions = []
-    for kind in KINDS:
+    for kind in (*KINDS, *more_kinds):
         if kind in _CHAIN_WIDE:
             count = draw_count(rng, often * days / 28)
         else:
             count = draw_count(rng, often * _PER_SHOP_WEEK[kind] * len(shops) * days / 7)
         for _ in range(count):
             first = rng.randrange(days)
+            lasts = LONG_RETURNS_DAYS if kind == "long_returns" else (1, 1, 2)
             occasions.append(
                 Occasion(
                     kind=kind,
                     shop_id=None if kind in _CHAIN_WIDE else rng.choice(shops).shop_id,
                     first_day=first,
-                    days=days - first if kind == "new_policy" else rng.choice((1, 1, 2)),
+                    days=days - first if kind == "new_policy" else rng.choice(lasts),
                     size=rng.uniform(0.7, 1.3),
                 )
             )
@@ -98,6 +118,10 @@ def extra_trade(occasions: list[Occasion], trade: Trade, day: Day) -> list[Draft
             drafts.append(_wholesale(occasion, trade, day))
         elif occasion.kind == "recall":
             drafts += _recall(trade, day)
+        elif occasion.kind == "price_difference":
+            drafts += _price_differences(occasion, trade, day)
+        elif occasion.kind == "long_returns":
+            drafts += _long_returns(occasion, trade, day)
     if trade.shop.books_online_returns:
         drafts += _online_returns(trade, day)
     return drafts
@@ -134,6 +158,36 @@ def _recall(trade: Trade, day: Day) -> list[Draft]:
         refund.lines, refund.original, refund.reason = sale.lines[:1], sale, "FAULTY"
         drafts.append(refund)
     return drafts
+
+
+def _price_differences(occasion: Occasion, trade: Trade, day: Day) -> list[Draft]:
+    """After a sale day the tills pay back what the goods cost now, which is more than was paid."""
+    drafts = []
+    for _ in range(1 + draw_count(trade.rng, occasion.size * trade.shop.sales_per_day * 0.01)):
+        sale = trade.take_receipt()
+        if sale is not None:
+            drafts.append(_with_receipt(trade, day, sale))
+            drafts[-1].lines = at_shelf_price(trade, sale)
+    return drafts
+
+
+def _long_returns(occasion: Occasion, trade: Trade, day: Day) -> list[Draft]:
+    """What was bought long ago to be given away, and may still be brought back."""
+    shop = trade.shop
+    drafts = []
+    usual = shop.sales_per_day * shop.refund_share
+    for _ in range(draw_count(trade.rng, 0.3 * occasion.size * usual)):
+        sale = trade.drawer.take(trade.rng, until=day.number - OLD_DAYS)
+        if sale is not None:
+            drafts.append(_with_receipt(trade, day, sale))
+    return drafts
+
+
+def _with_receipt(trade: Trade, day: Day, sale: Draft) -> Draft:
+    hour = day.staffed_hour(trade.rng)
+    refund = trade.refund(day, day.moment(trade.rng, hour), hour, sale)
+    refund.original = sale
+    return refund
 
 
 def _online_returns(trade: Trade, day: Day) -> list[Draft]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from events.instant import HOUR, MINUTE, SECOND, Instant, from_datetime
+from local.sample_drawer import Drawer
 from local.sample_shops import Customer, Item, Shop, new_card
 
 RETURN_DAYS_MAX = 30
@@ -137,7 +138,8 @@ def _shifts(rng: Random, shop: Shop, opens: int, closes: int) -> list[list[tuple
 class Trade:
     """The usual business of one shop, day after day.
 
-    `brought_back` holds by day the sales whose goods come back then; `receipts` the last sales.
+    `brought_back` holds by day the sales whose goods come back then; `receipts` the last sales;
+    `drawer` receipts that lie about for months.
     """
 
     def __init__(self, shop: Shop, rng: Random) -> None:
@@ -145,6 +147,7 @@ class Trade:
         self.rng = rng
         self.brought_back: dict[int, list[Draft]] = {}
         self.receipts: list[Draft] = []
+        self.drawer: Drawer[Draft] = Drawer()
 
     def sales(self, day: Day, mood: Mood) -> list[Draft]:
         """That day's sales and voids, in no order of time; notes what of them will come back."""
@@ -225,6 +228,7 @@ class Trade:
                     self.bring_back(sale, back)
             else:
                 self.remember(sale)
+                self.drawer.put(day.number, sale)
             drafts.append(sale)
         return drafts
 
@@ -282,6 +286,8 @@ class Trade:
             self.bring_back(sale, number + draw_return_days(rng))
         elif rng.random() < 0.2:  # enough receipts for whoever looks for one
             self.remember(sale)
+        else:
+            self.drawer.put(number, sale)
 
     def _payer(self) -> tuple[str, Customer | None]:
         """(how it was paid, who paid); half of all buyers are regulars, whose habits differ."""

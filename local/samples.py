@@ -19,6 +19,7 @@ from local.sample_incidents import (
     campaign_day,
     plan_campaigns,
 )
+from local.sample_occasions import MORE_KINDS as MORE_OCCASIONS
 from local.sample_occasions import (
     Occasion,
     delay_deliveries,
@@ -66,6 +67,7 @@ def sample_stream(
     occasions_often: float = 1.0,
     intensity: float = 1.0,
     kinds: tuple[str, ...] = KINDS,
+    more_occasions: tuple[str, ...] = (),
     sales_max: float = SALES_MAX,
     bare: bool = False,
 ) -> Iterator[Sample]:
@@ -74,14 +76,17 @@ def sample_stream(
     The same arguments give the same samples. No campaign starts in the first `warm_up_days`, which
     are 14 or half the stream, whichever is less. `occasions_often` scales how often something
     happens that only looks odd, `intensity` how much each thief takes, `kinds` which there are,
-    `sales_max` bounds what a shop sells on an average day. `bare` leaves out cashier, customer,
-    card, receipt and limit. A day is made at a time, so memory does not grow with `days`.
+    `more_occasions` what else looks odd only, `sales_max` bounds what a shop sells on an average
+    day. `bare` leaves out cashier, customer, card, receipt and limit. A day is made at a time, so
+    memory does not grow with `days`.
     """
     start -= start % DAY
     if warm_up_days is None:
         warm_up_days = min(WARM_UP_DAYS_MAX, days // 2)
     chain = make_shops(Random(f"{seed} shops"), shops, days, sales_max)
-    occasions = plan_occasions(Random(f"{seed} occasions"), chain, days, occasions_often)
+    occasions = plan_occasions(
+        Random(f"{seed} occasions"), chain, days, occasions_often, more_occasions
+    )
     campaigns = plan_campaigns(
         Random(f"{seed} campaigns"),
         chain,
@@ -228,6 +233,13 @@ def _occurred_at(draft: Draft) -> Instant:
     help=f"Kinds of thieves, alike in number; all but {' and '.join(MORE_KINDS)} unless set.",
 )
 @click.option(
+    "--occasion",
+    "more_occasions",
+    type=click.Choice(MORE_OCCASIONS),
+    multiple=True,
+    help="More that only looks odd.",
+)
+@click.option(
     "--sales-max",
     type=click.FloatRange(SALES_MIN, 10_000),
     default=SALES_MAX,
@@ -247,6 +259,7 @@ def samples(
     occasions_often: float,
     intensity: float,
     kinds: tuple[str, ...],
+    more_occasions: tuple[str, ...],
     sales_max: float,
     start: datetime | None,
     bare: bool,
@@ -263,6 +276,7 @@ def samples(
         occasions_often=occasions_often,
         intensity=intensity,
         kinds=kinds,
+        more_occasions=more_occasions,
         sales_max=sales_max,
         bare=bare,
     )

@@ -14,22 +14,31 @@ from anomaly.baseline import HourOfWeek
 from anomaly.cashiers import LATELY_KEEPS, LIFT_MAX, Cashiers
 from anomaly.forest import FEATURES, Forest
 from anomaly.marks import RATIO_MAX, MarkShares
+from anomaly.misfits import Misfits
+from anomaly.numbering import Numbering
 from anomaly.repeats import Repeats
+from anomaly.sale_state import (
+    TENDERS_MAX,
+    ChainMisfitState,
+    MarkState,
+    NumberingState,
+    SoldState,
+    TenderState,
+)
 from anomaly.sequential import NUMBER_MAX, MarkedCusum, charge, runs_in
+from anomaly.sold import SaleMemory
 from anomaly.state import (
     CARDS_MAX,
-    TENDERS_MAX,
     TRAIL_MAX,
     AmountState,
     CashierState,
     ForestState,
     GroupState,
-    MarkState,
+    MisfitState,
     RateState,
     Recent,
     RepeatsState,
     RunsState,
-    TenderState,
 )
 from anomaly.tenders import OTHER_TENDER, SAME_TENDER, TENDERS_MIN, Tenders
 from events.instant import HOUR
@@ -107,6 +116,28 @@ def _features(rng: Random, _: int) -> dict[str, Any]:
     return {name: rng.betavariate(2, 5) for name in FEATURES}
 
 
+def _sale(rng: Random, number: int) -> dict[str, Any]:
+    return {"receipt": f"s-{number % 97}", "amount": rng.randrange(1, 9_999)}
+
+
+def _receipt(rng: Random, number: int) -> dict[str, Any]:
+    place = number - 260 if 1_200 <= number < 1_300 else number  # the probes are old receipts
+    return {"receipt": f"s-{1_000 + place}", "days": rng.choice((0, 1, 1, 3))}
+
+
+def _misfit(rng: Random, number: int) -> dict[str, Any]:
+    return {
+        "times": rng.choice((0.0, 0.5, 1.0, 1.0, 2.5, 9.0)),
+        "days": rng.choice((None, 0, 1, 5, 9, 40, 95)),
+        "weight": rng.uniform(0.1, 1),
+        "refund": _refund(rng, number),
+    }
+
+
+def _take_up_misfits(estimator: Misfits, state: tuple[MisfitState, ChainMisfitState]) -> None:
+    estimator.state, estimator._chain = state
+
+
 def _set_state(estimator: Any, state: Any) -> None:
     estimator.state = state
 
@@ -140,6 +171,16 @@ CASES = {
     ),
     "Tenders": Case(Tenders, _paid, lambda one: one.state, _set_state, TenderState, 300),
     "MarkedCusum": Case(MarkedCusum, _run, lambda one: one.state, _set_state, RunsState, 300),
+    "SaleMemory": Case(SaleMemory, _sale, lambda one: one.state, _set_state, SoldState, 2_000),
+    "Numbering": Case(Numbering, _receipt, lambda one: one.state, _set_state, NumberingState, 400),
+    "Misfits": Case(
+        Misfits,
+        _misfit,
+        lambda one: [one.state, one._chain],
+        _take_up_misfits,
+        tuple[MisfitState, ChainMisfitState],
+        700,
+    ),
     "Forest": Case(Forest, _features, Forest.dump, Forest.load, ForestState, 6_000),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from events.instant import SECOND
+from local.sample_incidents import KINDS
 from local.samples import Sample, sample_stream
 
 SEEDS = (9_101, 9_102, 9_103, 9_104)
@@ -28,9 +29,9 @@ class Refund:
         self.stolen = sample.label is not None
 
 
-def refunds(seed: int) -> Iterator[Refund]:
+def refunds(seed: int, kinds: tuple[str, ...] = KINDS) -> Iterator[Refund]:
     """The stolen refunds of a stream, and as many others of the same shop beside them."""
-    stream = list(sample_stream(seed, shops=16, days=24, campaigns_per_shop_week=2.0))
+    stream = list(sample_stream(seed, shops=16, days=24, campaigns_per_shop_week=2.0, kinds=kinds))
     sent = Counter(sample.data for sample in stream)
     seen: set[bytes] = set()
     by_shop: dict[str, list[Refund]] = defaultdict(list)
@@ -176,6 +177,16 @@ def test_what_should_not_matter_does_not(
     examples = [[(should_not_matter(one), one.stolen) for one in stream] for stream in streams]
     assert all(len(stream) > 400 for stream in examples)
     assert 0.46 < found_by(make, examples) < 0.54
+
+
+@pytest.mark.parametrize("make", [logistic, forest])
+def test_nor_do_thieves_with_receipts_that_do_not_fit_tell_themselves(
+    make: Callable[[], Any],
+) -> None:
+    streams = [list(refunds(seed, ("above_sale", "late_return"))) for seed in SEEDS[:2]]
+    examples = [[(should_not_matter(one), one.stolen) for one in stream] for stream in streams]
+    assert all(len(stream) > 250 for stream in examples)
+    assert 0.45 < found_by(make, examples) < 0.55
 
 
 LEAKS: dict[str, Callable[[Features], None]] = {

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -18,7 +19,8 @@ from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.rejection import Rejection
 from events.transaction import Transaction
-from local import sample_incidents
+from local import sample_incidents, sample_occasions
+from local.sample_receipts import OLD_DAYS
 from local.sample_wire import garble
 from local.samples import START, Sample, sample_stream, samples
 
@@ -246,7 +248,7 @@ def test_intensity_says_how_much_thieves_take_not_who_they_are() -> None:
 
 
 def test_kinds_that_are_asked_for_are_there_and_no_others() -> None:
-    kinds = sample_incidents.MORE_KINDS
+    kinds = ("same_receipt", "same_customer")
     stream = [one for one in sample_stream(5, shops=4, days=21, kinds=kinds) if one.label]
     assert {one.label.split(":")[1] for one in stream if one.label} == set(kinds)
     by_label: dict[str, list[dict[str, str]]] = {}
@@ -255,6 +257,75 @@ def test_kinds_that_are_asked_for_are_there_and_no_others() -> None:
     for label, wires in by_label.items():
         field = "original_transaction_id" if "receipt" in label else "customer_id"
         assert Counter(wire.get(field) for wire in wires).most_common(1)[0][1] >= 0.9 * len(wires)
+
+
+def _misfits(
+    kinds: tuple[str, ...], more_occasions: tuple[str, ...] = (), rate: float = 1.0
+) -> tuple[dict[str, Parsed], list[tuple[float, float]]]:
+    """What each campaign took, and of the customers' refunds the money and the age in days.
+
+    Money is in multiples of what the sale brought.
+    """
+    parser = Parser(Pseudonymizer(b"sixteen bytes ok"))
+    drawn = sample_stream(
+        11,
+        shops=4,
+        days=56,
+        campaigns_per_shop_week=rate,
+        occasions_often=3.0,
+        kinds=kinds,
+        more_occasions=more_occasions,
+    )
+    sold: dict[str, Transaction] = {}
+    taken: dict[str, Parsed] = {}
+    customers = []
+    for place, sample in enumerate(drawn):
+        one = parser.parse(Record(Position("s", str(place)), sample.data, sample.shop_id, None))
+        if not isinstance(one, Transaction):
+            continue
+        sold[one.transaction_id] = one
+        sale = sold.get(one.original_transaction_id or "")
+        if sample.label is not None:
+            taken.setdefault(sample.label, []).append((sample, one))
+        elif one.is_refund and sale is not None:
+            age = (one.occurred_at - sale.occurred_at) / DAY
+            customers.append((one.total / sale.total, age))
+    return taken, customers
+
+
+def test_thieves_give_more_back_than_a_sale_brought_or_show_old_receipts() -> None:
+    taken, customers = _misfits(("above_sale", "late_return"))
+    above = [one for label, one in taken.items() if label.endswith("above_sale")]
+    late = [one for label, one in taken.items() if label.endswith("late_return")]
+    assert len(above) > 5
+    assert len(late) > 5
+    shown = {
+        one.transaction_id: one.original_transaction_id for campaign in above for _, one in campaign
+    }
+    receipts = list(shown.values())
+    assert sum(receipt is not None for receipt in receipts) > 0.9 * len(receipts)
+    known = [one for one in receipts if one is not None]
+    assert len(set(known)) == len(known)
+    assert max(times for times, _ in customers) <= 1.0
+    assert all(len(campaign) >= 1 for campaign in late)
+
+
+def test_what_only_looks_like_them_is_there_if_it_is_asked_for() -> None:
+    _, plain = _misfits((*sample_incidents.KINDS,), rate=0.0)
+    _, more = _misfits((*sample_incidents.KINDS,), sample_occasions.MORE_KINDS, rate=0.0)
+    assert max(times for times, _ in plain) <= 1.0
+    dearer = [times for times, _ in more if times > 1.0]
+    assert 1.0 < median(dearer) <= 2.0
+    old = [sum(age > OLD_DAYS for _, age in found) for found in (plain, more)]
+    assert old[1] > 2 * old[0] + 10
+
+
+def test_what_is_there_on_request_alone_changes_no_other_stream() -> None:
+    """Whoever kept a stream by its seed gets the same bytes again."""
+    digest = blake2b(digest_size=8)
+    for sample in sample_stream(5, shops=6, days=24, campaigns_per_shop_week=2.0):
+        digest.update(sample.data + b"%d" % sample.arrives_at + str(sample.label).encode())
+    assert digest.hexdigest() == "7392674f242ea5bd"
 
 
 def test_a_bare_stream_lacks_the_optional_fields() -> None:
