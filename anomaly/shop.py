@@ -102,12 +102,12 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
-        if total >= state.tenders.least and state.tenders.paid:
-            tender = transaction.card_token or transaction.payment_method
-            self.tenders.keep(transaction.transaction_id, tender)
             sold = state.sold
             if total <= sold.most and not state.sales_today % sold.every:
                 self._keep(transaction)
+        if total >= state.tenders.least and state.tenders.paid:
+            tender = transaction.card_token or transaction.payment_method
+            self.tenders.keep(transaction.transaction_id, tender)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
