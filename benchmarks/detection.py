@@ -37,7 +37,13 @@ from events.transaction import Transaction
 MAIN, HARD, QUIET = "all kinds, protocol strength", "all kinds", "no fraud"
 """The scenes that the known ways are compared on, and the one that shows who stays quiet."""
 
-ABLATED = (MAIN, HARD, "one receipt, customer or closed shop", "without the optional fields")
+ABLATED = (
+    MAIN,
+    HARD,
+    "one receipt, customer or closed shop",
+    "receipts that do not fit",
+    "without the optional fields",
+)
 """Where evidence is left out: each kind of it has something to find in one of them."""
 
 DOCUMENT = Path("docs/detection.md")

@@ -13,7 +13,7 @@ from events.position import Position
 from events.pseudonym import Pseudonymizer
 from events.record import Record
 from events.transaction import Transaction
-from local.sample_incidents import KINDS, MORE_KINDS
+from local.sample_incidents import KINDS
 from local.sample_shops import SALES_MAX
 from local.samples import START, sample_stream
 
@@ -108,7 +108,10 @@ SCENES: dict[str, Callable[[int], Spec]] = {
     "all kinds, protocol strength": _of(intensity=PROTOCOL),
     "12 small shops, protocol strength": _of(shops=12, sales_max=80.0, intensity=PROTOCOL),
     "one receipt, customer or closed shop": _of(
-        kinds=(*MORE_KINDS, "after_closing"), campaigns_per_shop_week=0.5
+        kinds=("same_receipt", "same_customer", "after_closing"), campaigns_per_shop_week=0.5
+    ),
+    "receipts that do not fit": _of(
+        kinds=("above_sale", "late_return"), campaigns_per_shop_week=0.5, days=56
     ),
 }
 """By name, how a seed's stream is drawn; each scene draws streams of its own."""

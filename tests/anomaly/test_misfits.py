@@ -224,3 +224,23 @@ def test_ages_are_counted_in_bounded_memory() -> None:
     assert sum(misfits.state.ages) < AGES_MEMORY * 100
     assert misfits.share_as_old(0) == pytest.approx(1.0)
     assert misfits.fit(0, 0, 0.0, LATE_FROM - 1).late == 0.0
+
+
+def test_a_restored_detector_goes_on_bit_for_bit() -> None:
+    odd = [_refund(950_000 + n, 30 + 3 * n, 15, 28 + 3 * n, n, more=1_900) for n in range(8)]
+    odd += [_refund(960_000 + n, 40 + 2 * n, 16, n, 11) for n in range(8)]
+    stream = sorted((*_usual(), *odd), key=lambda one: one.occurred_at)
+    straight = watch(Detector(CONFIG), stream)
+    detector, scores, pages = Detector(CONFIG), [], []
+    shops: dict[str, bytes] = {}
+    groups: dict[int, bytes] = {}
+    for start in range(0, len(stream), 301):
+        changes = detector.take_changes()
+        shops.update(changes.shops)
+        groups.update(changes.groups)
+        detector = Detector(CONFIG, shops, groups)
+        found = watch(detector, stream[start : start + 301])
+        scores += found[0]
+        pages += found[1]
+    assert (scores, pages) == straight
+    assert {"above", "late"} & {page.reason for page in pages}
