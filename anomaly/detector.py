@@ -12,8 +12,9 @@ from anomaly.bar import DAMPED_FROM, Bar
 from anomaly.features import features
 from anomaly.group import Group
 from anomaly.hypotheses import NEEDED, suspicions
-from anomaly.marks import marks_of
+from anomaly.marks import item_of, marks_of
 from anomaly.renaming import rename_card
+from anomaly.repeats import short
 from anomaly.shop import Shop
 from anomaly.state import (
     FORMAT,
@@ -261,9 +262,11 @@ class Detector:
             id=transaction.transaction_id,
             # One string for all refunds of a cashier: they are compared again and again.
             cashier=cashier if cashier is None else intern(cashier),
-            card=transaction.card_token,
+            card=None if transaction.card_token is None else short(transaction.card_token),
             marks=marks_of(transaction, out_of_hours=shop.out_of_hours(hour, late=late))
-            | fit.marks(),
+            | fit.marks()
+            | shop.tender_marks(transaction),
+            item=item_of(transaction),
         )
         told = self._close_quiet(shop)
         shop.remember(refund)

@@ -28,8 +28,8 @@ def features(
         "amount": 1.0 / (1.0 + exp(-max(min(size, 30.0), -30.0))),
         "quiet": rates.hourly / (rates.hourly + rates.sales),
     }
-    if refund.card is not None:
-        found["again"] = 1.0 - exp(-0.5 * shop.cards.count(refund.card, refund.at))
+    if transaction.card_token is not None:
+        found["again"] = 1.0 - exp(-0.5 * shop.cards.count(transaction.card_token, refund.at))
     if shop.marks.share(0) < BARE_SHARE_MAX:
         found["bare"] = float(refund.marks & 1)
     if transaction.approval_limit:

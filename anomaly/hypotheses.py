@@ -6,8 +6,9 @@ from math import exp, log, log1p
 
 from anomaly.bar import Bar
 from anomaly.baseline import Rates
-from anomaly.marks import MARKS, OUT_OF_HOURS, WITHOUT_RECEIPT
-from anomaly.misfit_suspicions import flagrant, of_many, of_misfit, told_misfit
+from anomaly.likelihood import ratios, vouched
+from anomaly.marks import MARKS, WITHOUT_RECEIPT
+from anomaly.misfit_suspicions import flagrant, of_misfit, told_misfit
 from anomaly.misfits import Fit
 from anomaly.repeats import SHAPE as REPEATS_SHAPE
 from anomaly.repeats import Repeats
@@ -25,6 +26,7 @@ from anomaly.shop import RETURN_WEIGHT, Shop
 from anomaly.state import Incident, Recent
 from anomaly.surprise import surprise_of_count
 from anomaly.suspicion import Suspicion
+from anomaly.tenders import OTHER_TENDER
 from anomaly.trail import refunds
 from anomaly.words import money, number, weekday_hour
 from events.instant import HOUR, MINUTE, WEEK, Instant
@@ -50,7 +52,7 @@ NEEDED = {
 What counts refunds of any kind needs more: what is expected is not known as well as marks are.
 """
 
-EVIDENCE = frozenset((*NEEDED, "register", "size", "pattern"))
+EVIDENCE = frozenset((*NEEDED, "register", "size", "tender", "pattern"))
 """What a detector can be run without, to see what it is worth."""
 
 SHOP_KINDS = ("volume", "receipt", "limit", "hours")
@@ -62,12 +64,14 @@ REFUNDS_MIN = (3, 3, 3, 2)
 CARD_MIN = 3
 """Fewer refunds than these are no pattern, however quiet the shop."""
 
-FORGIVEN = (-2.5, 0.0)
+SHOWN = (0, WITHOUT_RECEIPT | OTHER_TENDER, MARKS[1][0], MARKS[2][0])
+"""Marks of the refunds that a run of each kind speaks of; 0 for all of them."""
+
+FORGIVEN = (-4.0, 0.0)
 """Nats that receipts, and amounts not under the limit, take at most from a card that is back."""
 
-SIZE_WEIGHT = 0.25
-SIZE_MIN, SIZE_MAX = 0.6, 1.6
-"""Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
+_SPEAK = {"card": (0, 1), "customer": (0,)}
+"""Marks that speak for or against whoever is back, by their place in MARKS."""
 
 TOLERANCE, CASHIER_TOLERANCE = 0.18, 0.05
 YOUNG_TOLERANCE = 0.3
@@ -101,16 +105,16 @@ def suspicions(
     without = shop.group.without
     found = [_of_amount(shop, transaction, refund, fit, usual[0], bar)]
     found += of_misfit(shop, refund, fit, bar)
-    ratios = _ratios(shop, transaction, refund, fit, usual)
+    likely = ratios(shop, transaction, refund, fit, usual)
     tolerance = 1.0 + YOUNG_TOLERANCE / (1.0 + shop.rate.weeks())
     if told_of is None:
-        found += _of_shop(shop, refund, rates, ratios, tolerance + TOLERANCE, bar, late=late)
+        found += _of_shop(shop, refund, rates, likely, tolerance + TOLERANCE, bar, late=late)
     entity = "register" if transaction.cashier_id is None else "cashier"
     if refund.cashier is not None and entity not in without:
         more = tolerance + CASHIER_TOLERANCE
-        found += _of_cashier(shop, refund, entity, rates, ratios, more, bar, late=late)
+        found += _of_cashier(shop, refund, entity, rates, likely, more, bar, late=late)
     if "card" not in without:
-        found += _of_repeats(shop, refund, "card", "card", refund.card, shop.cards)
+        found += _of_repeats(shop, refund, "card", "card", transaction.card_token, shop.cards)
     if "customer" not in without:
         customer = transaction.customer_id
         found += _of_repeats(shop, refund, "customer", "customer", customer, shop.customers)
@@ -120,32 +124,11 @@ def suspicions(
     return found
 
 
-def _ratios(
-    shop: Shop, transaction: Transaction, refund: Recent, fit: Fit, usual: tuple[float, float]
-) -> dict[int, float]:
-    """How much likelier `refund` is with each kind of thief, by place in SHOP_KINDS."""
-    bits, marks, without = refund.marks, shop.marks, shop.group.without
-    once = 1.0 if bits & WITHOUT_RECEIPT else of_many(shop, refund)
-    ratio = once * fit.weight()
-    if "size" not in without and refund.total > 1:
-        mean, deviation = usual
-        nats = SIZE_WEIGHT * (log(refund.total) - mean) / deviation
-        ratio *= min(max(exp(nats - 0.5 * SIZE_WEIGHT * SIZE_WEIGHT), SIZE_MIN), SIZE_MAX)
-    ratios = {} if "volume" in without else {0: ratio}
-    if "receipt" not in without and marks.tells(0):
-        ratios[1] = ratio * marks.ratio(0, bits)
-    if "limit" not in without and transaction.approval_limit is not None:
-        ratios[2] = once * marks.ratio(1, bits)
-    if "hours" not in without and bits & OUT_OF_HOURS:
-        ratios[3] = ratio * marks.ratio(2, bits)
-    return ratios
-
-
 def _of_shop(
     shop: Shop,
     refund: Recent,
     rates: Rates,
-    ratios: dict[int, float],
+    likely: dict[int, float],
     tolerance: float,
     bar: Bar,
     *,
@@ -166,7 +149,7 @@ def _of_shop(
         past = shop.rate.spend(runs.owed / tolerance) * tolerance
         begin_hour(runs, hour, past, max(rate, LEAST) * tolerance)
     found = []
-    for kind, test in worst(count(runs, ratios, refund.at)).items():
+    for kind, test in worst(count(runs, likely, refund.at)).items():
         name = SHOP_KINDS[kind]
         run = _run(
             (name, name), ("shop", shop.id), kind, test, lambda: state.recent, tolerance, bar
@@ -182,7 +165,7 @@ def _of_cashier(
     refund: Recent,
     entity: str,
     rates: Rates,
-    ratios: dict[int, float],
+    likely: dict[int, float],
     tolerance: float,
     bar: Bar,
     *,
@@ -206,9 +189,9 @@ def _of_cashier(
         begin_hour(one, hour, past * tolerance, max(owed, CASHIER_LEAST) * tolerance)
     without = shop.group.without
     asked = {
-        kind: ratios[kind]
+        kind: likely[kind]
         for kind, channel in enumerate(CASHIER_KINDS)
-        if kind in ratios and (not kind or channel not in without)
+        if kind in likely and (not kind or channel not in without)
     }
     found = []
 
@@ -246,7 +229,7 @@ def _run(
     plain = min(max(observed * log1p(pace) - pace * allowed, 0.0), nats)
     if not bar.matters(*names, plain + (nats - plain)):
         return None
-    since, bit = minutes * MINUTE, MARKS[kind - 1][0] if kind else 0
+    since, bit = minutes * MINUTE, SHOWN[kind]
     told = [one for one in known() if one.at >= since and (not bit or one.marks & bit)]
     if not told:
         return None
@@ -289,7 +272,7 @@ def _of_amount(
             nats *= RETURN_WEIGHT
     above = flagrant(shop, fit)
     if nats > 0.0 and "receipt" not in shop.group.without:
-        bare = log(shop.marks.ratio(0, refund.marks))
+        bare = log(vouched(shop, refund.marks))
     bar.note("amount", "amount", nats + bare + sum([part[1] for part in above]))
     return Suspicion(
         channel="amount",
@@ -324,11 +307,12 @@ def _of_repeats(
         return []
     known = [*before, refund]
     parts = []
-    for place in (0, 1) if kind == "card" else ():
+    for place in _SPEAK.get(kind, ()):
         _, mark, unit = MARKS[place]
         if mark in shop.group.without:
             continue
-        nats = [log(shop.marks.ratio(place, one.marks)) for one in known]
+        ratio = partial(shop.marks.ratio, place) if place else partial(vouched, shop)
+        nats = [log(ratio(one.marks)) for one in known]
         marked = float(sum([one > 0.0 for one in nats]))
         parts.append((mark, max(sum(nats), FORGIVEN[place]), 0.0, marked, unit))
     again, usual = repeats.count(key, refund.at), repeats.mean()

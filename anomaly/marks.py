@@ -2,10 +2,11 @@
 
 from math import log
 from typing import Any
+from zlib import crc32
 
 from river import base
 
-from anomaly.state import MarkState
+from anomaly.sale_state import MarkState
 from events.transaction import Transaction
 
 WITHOUT_RECEIPT = 1
@@ -24,7 +25,7 @@ MARKS = (
 PRIORS = ((0.5, 6.0), (0.06, 40.0), (0.01, 60.0))
 """Share of each mark where nothing is known, and how many refunds that counts for."""
 
-THIEVES = (0.7, 0.85, 0.9)
+THIEVES = (0.6, 0.85, 0.9)
 """Share of each mark among the refunds of a thief who goes that way."""
 
 RATIO_MAX = 20.0
@@ -39,6 +40,8 @@ MEMORY = 600.0
 UNDER_LIMIT_FROM = 0.85
 """A refund of at least this part of the approval limit, and not above it, lies just under it."""
 
+ITEM_BITS = 0xFFFF
+
 Part = tuple[str, float, float, float, str]
 """One part of a suspicion: kind, nats, expected, observed, unit."""
 
@@ -52,6 +55,14 @@ def marks_of(transaction: Transaction, *, out_of_hours: bool) -> int:
     if limit is not None and UNDER_LIMIT_FROM * limit <= transaction.total <= limit:
         bits |= UNDER_LIMIT
     return bits
+
+
+def item_of(transaction: Transaction) -> int:
+    """The first article of a receipt in 16 bits; 0 where none is named."""
+    for line in transaction.lines:
+        if line.item_id is not None:
+            return crc32(line.item_id.encode("utf-8", "surrogatepass")) & ITEM_BITS | 1
+    return 0
 
 
 class MarkShares(base.AnomalyDetector):  # type: ignore[misc]  # river has no types

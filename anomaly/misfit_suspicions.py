@@ -16,16 +16,17 @@ from events.instant import DAY, MINUTE
 MISFITS_LEAST = 2
 """One refund that does not fit its sale is a slip, or a favour."""
 
-SAME_PRICE = 0.5
-"""What each earlier refund of the day with receipt and the same price, beyond the first, leaves of
-what a refund says: a product is being recalled."""
+RECALLED = 0.5
+"""What each earlier refund of the day of the same price or article, beyond the first, leaves of
+what one with receipt says: a product is being recalled."""
 
 
 def of_many(shop: Shop, refund: Recent) -> float:
-    """What is left of what `refund` says: less, if it is one of many of a price on that day."""
-    since, total = refund.at - DAY, refund.total
-    same = len([0 for one in shop.state.recent if one.total == total and one.at > since])
-    return SAME_PRICE ** max(same - 1, 0)
+    """What is left of what `refund` says: less, if it is one of many of a kind on that day."""
+    since, total, item = refund.at - DAY, refund.total, refund.item or -1
+    recent = shop.state.recent
+    alike = [0 for one in recent if (one.total == total or one.item == item) and one.at > since]
+    return RECALLED ** max(len(alike) - 1, 0)
 
 
 def of_misfit(shop: Shop, refund: Recent, fit: Fit, bar: Bar) -> list[Suspicion]:

@@ -3,11 +3,13 @@
 from hashlib import blake2b
 
 from anomaly.marks import WITHOUT_RECEIPT
+from anomaly.repeats import short
 from anomaly.sequential import cap
 from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent, ShopState
 from anomaly.suppression import RuleState, holding
 from anomaly.suspicion import Suspicion
+from anomaly.tenders import OTHER_TENDER
 from anomaly.words import sentence
 from events.instant import DAY, Instant
 from events.page import EVIDENCE_MAX, Entity, Page, PageStatus
@@ -53,7 +55,7 @@ def of_entity(state: ShopState, refund: Recent) -> Incident | None:
     for incident in state.incidents:
         entity = incident.entity_id
         if incident.entity_kind == "card":
-            if entity == refund.card:
+            if refund.card is not None and short(entity) == refund.card:
                 return incident
         elif incident.reason == "cashier" and entity == refund.cashier:
             return incident
@@ -161,6 +163,7 @@ def join(incident: Incident, refund: Recent) -> None:
     incident.first_at = min(incident.first_at, refund.at)
     incident.last_at = max(incident.last_at, refund.at)
     incident.with_receipt += not refund.marks & WITHOUT_RECEIPT
+    incident.elsewhere += bool(refund.marks & OTHER_TENDER)
     cashiers = incident.cashiers
     if refund.cashier is not None and (
         refund.cashier in cashiers or len(cashiers) < CASHIERS_TOLD_MAX

@@ -21,8 +21,8 @@ def rename_card(shop: Shop, before: str, now: str) -> None:
         state.cards.seen = {(new if key == name else key): seen[key] for key in order}
         state.cards.seen[new] = one
     for refund in state.recent:
-        if refund.card == before:
-            refund.card = now
+        if refund.card == old:
+            refund.card = new
     for rule in state.rules:
         if rule.entity_kind == "card" and rule.entity_id == before:
             rule.entity_id = now

@@ -122,7 +122,11 @@ class Repeats(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def forget(self, key: str) -> None:
         """Start `key` anew: what it gathered has been told."""
-        self.state.seen.pop(short(key), None)
+        self.forget_short(short(key))
+
+    def forget_short(self, name: int) -> None:
+        """`forget` by what `short` gave."""
+        self.state.seen.pop(name, None)
 
     def _least_missed(self) -> int:
         seen = self.state.seen

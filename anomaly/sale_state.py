@@ -1,4 +1,4 @@
-"""What is remembered of a shop's sales, as plain values (state.py says how they are kept)."""
+"""What is remembered of a shop's sales, and how refunds look, as plain values kept by state.py."""
 
 from typing import Final
 
@@ -10,6 +10,9 @@ SOLD_MAX: Final = 144
 SOLD_DAYS_MAX: Final = 90
 NUMBERED_DAYS_MAX: Final = 80
 """Days that such a sale is remembered for at most; days whose first receipt's number is."""
+
+TENDERS_MAX: Final = 2048
+"""Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
 
 
 class SoldState(msgspec.Struct, array_like=True):
@@ -38,3 +41,23 @@ class ChainMisfitState(msgspec.Struct, array_like=True):
     count: int = 0
     n: float = 0.0
     late: float = 0.0
+
+
+class TenderState(msgspec.Struct, array_like=True):
+    """How the last sales were paid (tenders.py).
+
+    `known` are refunds, fading, whose sale was known, `other` those that went another way.
+    """
+
+    paid: bytearray = msgspec.field(default_factory=bytearray)
+    least: int = 0
+    """Smaller sales are not kept: hardly any comes back."""
+    known: float = 0.0
+    other: float = 0.0
+
+
+class MarkState(msgspec.Struct, array_like=True):
+    """Refunds, and those that carry each mark; they fade together."""
+
+    n: float = 0.0
+    counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])

@@ -20,6 +20,7 @@ from anomaly.state import (
     Recent,
     ShopState,
 )
+from anomaly.tenders import Tenders
 from events.instant import DAY, Instant
 from events.transaction import Transaction
 
@@ -32,6 +33,8 @@ CLOSED_BELOW = 0.08
 CLOSED_KNOWN_HOURS = 200
 """Hours after which a shop's opening hours are known: a week, and a day to be sure."""
 
+SELDOM_BACK = 0.7
+"""A sale smaller than the usual refund by so many deviations of log amounts hardly comes back."""
 SMALL = log(0.7)
 """Sales of this part of a usual refund's money or less are remembered one by one."""
 
@@ -58,6 +61,7 @@ class Shop:
         "sale_amounts",
         "sold",
         "state",
+        "tenders",
     )
 
     def __init__(self, shop_id: str, state: ShopState, group: Group) -> None:
@@ -73,6 +77,8 @@ class Shop:
         self.refund_amounts.state = state.refund_amounts
         self.marks = MarkShares()
         self.marks.state = state.marks
+        self.tenders = Tenders()
+        self.tenders.state = state.tenders
         self.sold = SaleMemory()
         self.sold.state = state.sold
         self.numbering = Numbering()
@@ -99,6 +105,9 @@ class Shop:
             sold = state.sold
             if total <= sold.most and not state.sales_today % sold.every:
                 self._keep(transaction)
+        if total >= state.tenders.least and state.tenders.paid:
+            tender = transaction.card_token or transaction.payment_method
+            self.tenders.keep(transaction.transaction_id, tender)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
@@ -113,6 +122,9 @@ class Shop:
         """Let `days` go by on the shop's own calendar."""
         state = self.state
         self.cashiers.next_day(days, self.rate.refund_share())
+        self.tenders.grow(24.0 * self.rate.hourly_sales())
+        mean, deviation, _ = self.refund_amounts.usual()
+        state.tenders.least = int(exp(mean - SELDOM_BACK * deviation))
         self.sold.next_day(days, 24.0 * self.rate.hourly_sales() * self._small())
         self.numbering.next_day(days)
         state.sales_today = 0
@@ -145,6 +157,7 @@ class Shop:
         if transaction.currency == state.currency:
             self.refund_amounts.learn(refund.total, weight)
         self.marks.learn(refund.marks, weight)
+        self.tenders.learn(transaction.original_transaction_id, refund.marks, weight)
         self.misfits.learn(fit, weight)
         if refund.cashier is not None:
             one = state.cashiers.get(refund.cashier) or self.cashiers.arrive(refund.cashier)
@@ -153,7 +166,7 @@ class Shop:
             return  # told, so nothing gathers
         self.misfits.remember(refund)
         for repeats, key in (
-            (self.cards, refund.card),
+            (self.cards, transaction.card_token),
             (self.customers, transaction.customer_id),
             (self.receipts, transaction.original_transaction_id),
         ):
@@ -168,7 +181,7 @@ class Shop:
             if refund.id in told:
                 refund.incident = page_id
                 if refund.card is not None:
-                    self.cards.forget(refund.card)
+                    self.cards.forget_short(refund.card)
 
     def out_of_hours(self, hour: int, *, late: bool) -> bool:
         """Whether the shop is closed in `hour`, as far as is known, and nothing is sold."""
@@ -180,6 +193,15 @@ class Shop:
         return all(rate.sales_rate(one) < closed for one in (hour, hour - 1)) and (
             rate.refunds_rate(hour) < closed
         )
+
+    def tender_marks(self, transaction: Transaction) -> int:
+        """Whether a refund goes back the way its sale was paid, as marks.
+
+        While keys are rotated a card has two names.
+        """
+        tender = transaction.card_token or transaction.payment_method
+        receipt = transaction.original_transaction_id
+        return self.tenders.marks(receipt, tender, transaction.card_before)
 
     def returns_large_sale(self, transaction: Transaction) -> bool:
         """Whether this refund gives back a large sale that is remembered, or a part of it."""

@@ -1,18 +1,19 @@
 """What the detector remembers, as plain values that go to bytes and back without loss.
 
 Everything is bounded; the maxima stand here. Encoded as MessagePack (floats keep all 64 bits, maps
-keep their order), so that a restored detector goes on bit for bit.
+keep their order), so that a restored detector goes on bit for bit, and compressed (at_rest.py).
 """
 
 from typing import Final, TypeVar
 
 import msgspec
 
-from anomaly.sale_state import ChainMisfitState, NumberingState, SoldState
+from anomaly.at_rest import AtRestError, pack, unpack
+from anomaly.sale_state import ChainMisfitState, MarkState, NumberingState, SoldState, TenderState
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168
@@ -98,13 +99,6 @@ class AmountState(msgspec.Struct, array_like=True):
     """The largest, the least of them first."""
 
 
-class MarkState(msgspec.Struct, array_like=True):
-    """Refunds, and those that carry each mark; they fade together."""
-
-    n: float = 0.0
-    counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
-
-
 class Recent(msgspec.Struct, array_like=True, gc=False):
     """One refund as it is remembered; `marks` as in marks.py, `incident` a page id or empty."""
 
@@ -112,9 +106,12 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     total: int
     id: str
     cashier: str | None
-    card: str | None
+    card: int | None
+    """By hash (repeats.py)."""
     marks: int
     incident: str = ""
+    item: int = 0
+    """The first article, by hash; 0 where it is not known."""
 
 
 class RunsState(msgspec.Struct, array_like=True, gc=False):
@@ -220,6 +217,8 @@ class Incident(msgspec.Struct, array_like=True):
     told_refunds: int = 0
     told_refunded: int = 0
     with_receipt: int = 0
+    elsewhere: int = 0
+    """Refunds that went another way than their sale was paid."""
     cashiers: dict[str, int] = msgspec.field(default_factory=dict)
     evidence: list[tuple[float, str]] = msgspec.field(default_factory=list)
     """Weight and transaction id, worst first."""
@@ -258,6 +257,7 @@ class ShopState(msgspec.Struct, array_like=True):
     sale_amounts: AmountState = msgspec.field(default_factory=AmountState)
     refund_amounts: AmountState = msgspec.field(default_factory=AmountState)
     marks: MarkState = msgspec.field(default_factory=MarkState)
+    tenders: TenderState = msgspec.field(default_factory=TenderState)
     cashiers: dict[str, CashierState] = msgspec.field(default_factory=dict)
     cards: RepeatsState = msgspec.field(default_factory=RepeatsState)
     customers: RepeatsState = msgspec.field(default_factory=RepeatsState)
@@ -318,7 +318,7 @@ _GROUPS = msgspec.msgpack.Decoder(GroupState)
 
 def encode(state: ShopState | GroupState) -> bytes:
     """`state` as bytes; equal states give equal bytes."""
-    return _ENCODER.encode(state)
+    return pack(_ENCODER.encode(state))
 
 
 def decode_shop(data: bytes) -> ShopState:
@@ -341,8 +341,8 @@ def decode_group(data: bytes) -> GroupState:
 
 def _checked(data: bytes, decoder: msgspec.msgpack.Decoder[State]) -> State:
     try:
-        state = decoder.decode(data)
-    except msgspec.DecodeError as error:
+        state = decoder.decode(unpack(data))
+    except (msgspec.DecodeError, AtRestError) as error:
         raise StateError(f"not a state of the detector: {error}") from error
     if state.format != FORMAT:
         raise StateError(f"state of format {state.format}; this detector reads format {FORMAT}")

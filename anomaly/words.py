@@ -88,6 +88,10 @@ def _who(incident: Incident) -> list[str]:
     if incident.receipts_known and 2 * bare >= refunds:
         several = "none with a receipt" if bare == refunds else f"{bare} without a receipt"
         facts.append("without a receipt" if refunds == 1 else several)
+    other = incident.elsewhere
+    if 2 * other >= incident.with_receipt > 0:
+        whose = "" if refunds == 1 else "all " if other == refunds else f"{other} "
+        facts.append(f"{whose}paid back another way than the sale was paid")
     return facts
 
 

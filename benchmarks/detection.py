@@ -13,7 +13,8 @@ import msgspec
 from anomaly.detector import DetectorConfig
 from anomaly.hypotheses import EVIDENCE
 from benchmarks.detection_cost import cost_table
-from benchmarks.detection_runs import Change, Heard, hear, judge_detector, threshold_for
+from benchmarks.detection_known import hear_all, kept_in
+from benchmarks.detection_runs import Change, Heard, judge_detector, threshold_for
 from benchmarks.detection_streams import (
     SCENES,
     TEST_SEEDS,
@@ -52,37 +53,43 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 class Size(msgspec.Struct, frozen=True):
     """How many seeds a run takes, and how many shops.
 
-    `test` are the streams of either strength that the detector is held against, `known` those of
-    them that the known ways are run on.
+    `test` are the streams of either strength, `quiet` those without fraud, `scenes` those of every
+    other scene; evidence is left out on `ablation` of each scene of `ABLATED`.
     """
 
     tuning: int
     test: int
-    known: int
+    quiet: int
     scenes: int
     ablation: int
     shops: int | None = None
 
+    def streams(self, scene: str, seeds: tuple[int, ...]) -> list[Spec]:
+        """The streams of `scene`, as many shops each as this size has at most."""
+        most = self.shops
+        found = specs(scene, seeds)
+        if most is None:
+            return found
+        return [msgspec.structs.replace(spec, shops=min(spec.shops, most)) for spec in found]
+
 
 SIZES = {
-    "quick": Size(tuning=1, test=2, known=2, scenes=1, ablation=1, shops=16),
-    "medium": Size(tuning=2, test=len(TEST_SEEDS), known=4, scenes=2, ablation=1, shops=20),
-    "full": Size(
-        tuning=len(TUNING_SEEDS),
-        test=len(TEST_SEEDS),
-        known=len(TEST_SEEDS),
-        scenes=5,
-        ablation=2,
+    "quick": Size(tuning=1, test=2, quiet=1, scenes=1, ablation=1, shops=16),
+    "medium": Size(
+        tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), quiet=4, scenes=4, ablation=2, shops=20
     ),
+    "full": Size(tuning=len(TUNING_SEEDS), test=len(TEST_SEEDS), quiet=5, scenes=5, ablation=2),
 }
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What one process is to do with one stream."""
+    """What one process is to do with one stream of `scene`; `kept` is for the known ways."""
 
+    scene: str
     spec: Spec
-    ways: bool
-    detector: bool
+    kept: Path
+    ways: bool = False
+    detector: bool = False
     ablation: bool = False
 
 
@@ -119,9 +126,12 @@ def do(work: Work) -> Done:
     stream = load(work.spec)
     config = DetectorConfig()
     return Done(
-        heard={name: hear(stream, make) for name, make in WAYS.items()} if work.ways else {},
+        heard=hear_all(stream, work.kept) if work.ways else {},
         judged=judge_detector(stream, config) if work.detector else None,
-        ablated={name: judge_detector(stream, DetectorConfig(without=(name,))) for name in EVIDENCE}
+        ablated={
+            name: judge_detector(stream, DetectorConfig(without=(name,)))
+            for name in sorted(EVIDENCE)
+        }
         if work.ablation
         else {},
         fields={name: judge_detector(stream, config, change) for name, change in FIELDS.items()}
@@ -130,80 +140,76 @@ def do(work: Work) -> Done:
     )
 
 
-class Known(msgspec.Struct):
-    """What the known ways gave, which no change of the detector changes; by name."""
+class Measured(msgspec.Struct):
+    """What was measured: the known ways by scene, with and without fraud at the thresholds for it.
+
+    The detector by scene, and with one thing taken away at a time.
+    """
 
     ways: dict[str, dict[str, list[Judged]]]
-    """By scene."""
-    ways_quiet: dict[str, list[Judged]]
-    """At the thresholds of MAIN."""
-
-
-class Measured(msgspec.Struct):
-    """What the detector gave: by scene, and with one thing taken away at a time."""
-
+    ways_quiet: dict[str, dict[str, list[Judged]]]
     scenes: dict[str, list[Judged]]
     ablated: dict[str, list[Judged]]
     fields: dict[str, list[Judged]]
 
 
-def _sized(found: list[Spec], size: Size) -> list[Spec]:
-    shops = size.shops
-    if shops is None:
-        return found
-    return [msgspec.structs.replace(spec, shops=min(spec.shops, shops)) for spec in found]
-
-
-def run_known(size: Size, processes: int) -> Known:
-    """Set the known ways' thresholds on the tuning streams, and run them on the test streams."""
-
-    def hear_all(scene: str, seeds: tuple[int, ...]) -> list[Done]:
-        found = _sized(specs(scene, seeds), size)
-        return pool.map(do, [Work(spec, ways=True, detector=False) for spec in found], chunksize=1)
-
-    def judged(all_done: list[Done], thresholds: dict[str, float]) -> dict[str, list[Judged]]:
-        return {
-            name: [done.heard[name].judged(threshold) for done in all_done]
-            for name, threshold in thresholds.items()
-        }
-
-    known = Known({}, {})
-    with get_context("spawn").Pool(processes, maxtasksperchild=4) as pool:
-        for scene in (HARD, MAIN):
-            tuned = hear_all(scene, TUNING_SEEDS[: size.tuning])
-            thresholds = {
-                name: threshold_for([done.heard[name] for done in tuned]) for name in WAYS
-            }
-            known.ways[scene] = judged(hear_all(scene, TEST_SEEDS[: size.known]), thresholds)
-        quiet = hear_all(QUIET, TEST_SEEDS[: size.scenes])
-        known.ways_quiet = judged(quiet, thresholds)
-    return known
-
-
-def run(size: Size, processes: int) -> Measured:
-    """Run the detector on the test streams of every scene, and on some of them without parts."""
-    works = []
+def works(size: Size, kept: Path, *, known_only: bool) -> tuple[list[Work], list[Work]]:
+    """What there is to do: on the tuning streams, and on those that are reported."""
+    tuning = [
+        Work(scene, spec, kept, ways=True)
+        for scene in (MAIN, HARD)
+        for spec in size.streams(scene, TUNING_SEEDS[: size.tuning])
+    ]
+    reported = []
     for scene in SCENES:
-        count = size.test if scene in {MAIN, HARD} else size.scenes
-        for place, spec in enumerate(_sized(specs(scene, TEST_SEEDS[:count]), size)):
-            ablate = scene in ABLATED and place < size.ablation
-            works.append((scene, Work(spec, ways=False, detector=True, ablation=ablate)))
+        ways = scene in {MAIN, HARD, QUIET}
+        count = size.quiet if scene == QUIET else size.test if ways else size.scenes
+        for place, spec in enumerate(size.streams(scene, TEST_SEEDS[:count])):
+            ablate = scene in ABLATED and place < size.ablation and not known_only
+            if ways or not known_only:
+                work = Work(scene, spec, kept, ways, not known_only, ablate)
+                reported.append(work)
+    return tuning, reported
+
+
+def run(size: Size, processes: int, kept: Path, *, known_only: bool = False) -> Measured:
+    """Set the known ways' thresholds on the tuning streams, and run all on the test streams.
+
+    With `known_only` nothing is measured, but what the known ways raise is kept for the next run.
+    """
+    tuning, reported = works(size, kept, known_only=known_only)
     with get_context("spawn").Pool(processes, maxtasksperchild=4) as pool:
-        results = pool.map(do, [work for _, work in works], chunksize=1)
-    measured = Measured({}, {}, {})
-    for (scene, _), done in zip(works, results, strict=True):
-        if done.judged is None:
-            continue
-        measured.scenes.setdefault(scene, []).append(done.judged)
-        for table, taken in ((measured.ablated, done.ablated), (measured.fields, done.fields)):
-            if taken:
-                table.setdefault("everything", []).append(done.judged)
-            for name, judged in taken.items():
-                table.setdefault(f"without {name}", []).append(judged)
+        results = pool.map(do, [*tuning, *reported], chunksize=1)
+    tuned, done = results[: len(tuning)], results[len(tuning) :]
+    heard: dict[str, list[dict[str, Heard]]] = {}
+    for work, one in zip(reported, done, strict=True):
+        if work.ways:
+            heard.setdefault(work.scene, []).append(one.heard)
+    measured = Measured({}, {}, {}, {}, {})
+    for scene in () if known_only else (MAIN, HARD):
+        alarms = [one.heard for work, one in zip(tuning, tuned, strict=True) if work.scene == scene]
+        ways, quiet = measured.ways.setdefault(scene, {}), measured.ways_quiet.setdefault(scene, {})
+        for name in WAYS:
+            threshold = threshold_for([one[name] for one in alarms])
+            ways[name] = [one[name].judged(threshold) for one in heard[scene]]
+            quiet[name] = [one[name].judged(threshold) for one in heard[QUIET]]
+    for work, one in zip(reported, done, strict=True):
+        _add(measured, work.scene, one)
     return measured
 
 
-def tables(known: Known, measured: Measured) -> str:
+def _add(measured: Measured, scene: str, done: Done) -> None:
+    if done.judged is None:
+        return
+    measured.scenes.setdefault(scene, []).append(done.judged)
+    for table, taken in ((measured.ablated, done.ablated), (measured.fields, done.fields)):
+        if taken:
+            table.setdefault("everything", []).append(done.judged)
+        for name, judged in taken.items():
+            table.setdefault(f"without {name}", []).append(judged)
+
+
+def tables(measured: Measured) -> str:
     """The measured part of docs/detection.md."""
     quiet = measured.scenes[QUIET]
     compared = [
@@ -214,10 +220,10 @@ def tables(known: Known, measured: Measured) -> str:
             ways_table(
                 measured.scenes[scene],
                 quiet,
-                known.ways[scene],
-                known.ways_quiet if scene == MAIN else {},
+                measured.ways[scene],
+                measured.ways_quiet[scene],
             ),
-            kinds_table(measured.scenes[scene], known.ways[scene]),
+            kinds_table(measured.scenes[scene], measured.ways[scene]),
             spread_table(measured.scenes[scene]),
         )
     ]
@@ -236,27 +242,22 @@ def tables(known: Known, measured: Measured) -> str:
 @click.option("--size", type=click.Choice(list(SIZES)), default="medium", show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option(
-    "--known",
-    "known_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the known ways' results are kept for the next run, of the same size.",
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=kept_in,
+    help="Where the known ways' alarms are kept for the next run; among the user's caches.",
 )
-@click.option("--known-only", is_flag=True, help="Fill that file, and leave the detector alone.")
+@click.option("--known-only", is_flag=True, help="Fill that, and leave the detector alone.")
 @click.option("--cost/--no-cost", default=True, help="Time the detector and the known ways.")
 @click.option("--write", is_flag=True, help=f"Put the tables into {DOCUMENT}.")
 def main(
-    *, size: str, processes: int, known_path: Path | None, known_only: bool, cost: bool, write: bool
+    *, size: str, processes: int, kept: Path, known_only: bool, cost: bool, write: bool
 ) -> None:
     """Measure detection, and print the tables of docs/detection.md."""
-    if known_path is not None and known_path.exists():
-        known = msgspec.json.decode(known_path.read_bytes(), type=Known)
-    else:
-        known = run_known(SIZES[size], processes)
-        if known_path is not None:
-            known_path.write_bytes(msgspec.json.encode(known))
+    measured = run(SIZES[size], processes, kept, known_only=known_only)
     if known_only:
         return
-    text = tables(known, run(SIZES[size], processes))
+    text = tables(measured)
     if cost:
         text += "\n\n" + cost_table()
     print(text)

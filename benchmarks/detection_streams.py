@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import msgspec
 
@@ -54,6 +55,8 @@ class Stream(msgspec.Struct):
     transactions: list[Transaction]
     labels: list[Label]
     arrivals: Arrivals
+    digest: str = ""
+    """Of all records and labels: equal streams have equal ones."""
 
 
 def load(spec: Spec) -> Stream:
@@ -61,6 +64,7 @@ def load(spec: Spec) -> Stream:
     parse = Parser(Pseudonymizer(b"tillwatch benchmarks, no secret")).parse
     stream = Stream([], [], Arrivals())
     seen: set[str] = set()
+    digest = sha256()
     samples = sample_stream(
         spec.seed,
         shops=spec.shops,
@@ -75,6 +79,8 @@ def load(spec: Spec) -> Stream:
         bare=spec.bare,
     )
     for place, sample in enumerate(samples):
+        digest.update(sample.data)
+        digest.update((sample.label or "").encode())
         parsed = parse(Record(Position("file", str(place)), sample.data, sample.shop_id, None))
         if not isinstance(parsed, Transaction) or parsed.transaction_id in seen:
             continue
@@ -84,6 +90,7 @@ def load(spec: Spec) -> Stream:
         if sample.label is not None:
             campaign, _, kind = sample.label.partition(":")
             stream.labels.append(Label(parsed.transaction_id, parsed.shop_id, campaign, kind))
+    stream.digest = digest.hexdigest()
     return stream
 
 

@@ -67,9 +67,7 @@ def ways_table(
         "missed value",
     ]
     rows.sort(key=lambda row: row[0])
-    fewer = {len(judged) for judged in ways.values()} - {len(ours)}
-    note = f"; the known ways on the first {fewer.pop()} of them" if fewer else ""
-    return f"**Beside known ways** ({_streams(ours)}{note})\n\n" + _table(
+    return f"**Beside known ways** ({_streams(ours)})\n\n" + _table(
         head, [cells for _, cells in rows]
     )
 

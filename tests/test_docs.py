@@ -20,6 +20,7 @@ BOUNDED = (
     "sinks/*.py",
     "sinks/dashboards/*.py",
     "consumer/*.py",
+    "anomaly/at_rest.py",
     "anomaly/state.py",
     "anomaly/sale_state.py",
     "anomaly/suppression.py",

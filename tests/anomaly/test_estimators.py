@@ -17,7 +17,14 @@ from anomaly.marks import RATIO_MAX, MarkShares
 from anomaly.misfits import Misfits
 from anomaly.numbering import Numbering
 from anomaly.repeats import Repeats
-from anomaly.sale_state import ChainMisfitState, NumberingState, SoldState
+from anomaly.sale_state import (
+    TENDERS_MAX,
+    ChainMisfitState,
+    MarkState,
+    NumberingState,
+    SoldState,
+    TenderState,
+)
 from anomaly.sequential import NUMBER_MAX, MarkedCusum, charge, runs_in
 from anomaly.sold import SaleMemory
 from anomaly.state import (
@@ -27,13 +34,13 @@ from anomaly.state import (
     CashierState,
     ForestState,
     GroupState,
-    MarkState,
     MisfitState,
     RateState,
     Recent,
     RepeatsState,
     RunsState,
 )
+from anomaly.tenders import OTHER_TENDER, SAME_TENDER, TENDERS_MIN, Tenders
 from events.instant import HOUR
 
 
@@ -84,6 +91,15 @@ def _cashier(rng: Random, number: int) -> dict[str, Any]:
     if rng.random() < 0.1:
         x["refund"] = _refund(rng, number)
     return x
+
+
+def _paid(rng: Random, number: int) -> dict[str, Any]:
+    if rng.random() < 0.7:
+        return {"receipt": f"t-{number % 99}", "tender": f"k-{number % 99}"}
+    sale = rng.randrange(99)
+    tender = rng.choice(("CASH", f"k-{sale}"))
+    weight = rng.uniform(0.1, 1)
+    return {"receipt": f"t-{sale}", "tender": tender, "refund": True, "weight": weight}
 
 
 def _run(rng: Random, number: int) -> dict[str, Any]:
@@ -153,6 +169,7 @@ CASES = {
         dict[str, CashierState],
         14_000,
     ),
+    "Tenders": Case(Tenders, _paid, lambda one: one.state, _set_state, TenderState, 300),
     "MarkedCusum": Case(MarkedCusum, _run, lambda one: one.state, _set_state, RunsState, 300),
     "SaleMemory": Case(SaleMemory, _sale, lambda one: one.state, _set_state, SoldState, 2_000),
     "Numbering": Case(Numbering, _receipt, lambda one: one.state, _set_state, NumberingState, 400),
@@ -191,7 +208,8 @@ def test_a_mark_that_all_refunds_carry_says_nothing() -> None:
     for _ in range(5):
         marks.learn_one({"marks": 1})
     assert marks.ratio(0, 1) == marks.ratio(0, 0) == 1.0
-    marks.learn_one({"marks": 0})
+    for _ in range(3):
+        marks.learn_one({"marks": 0})
     assert marks.ratio(0, 1) > 1.0 > marks.ratio(0, 0)
 
 
@@ -288,6 +306,70 @@ def test_a_returns_desk_is_learnt_as_its_cashier_s_habit() -> None:
         cashiers.next_day(1 if day % 7 else 2, 0.04)
     assert cashiers.desk(cashiers.state["desk"], 0.04) > 5.0
     assert cashiers.desk(cashiers.state["till"], 0.04) == 0.0
+
+
+def _till(sales: int) -> Tenders:
+    """Sales on cards of their own, after a first refund that shows a receipt."""
+    tenders = Tenders()
+    tenders.learn_one({"receipt": "first", "tender": "CASH", "refund": True})
+    for number in range(sales):
+        tenders.learn_one({"receipt": f"t-{number}", "tender": f"k-{number}"})
+    return tenders
+
+
+def test_how_a_sale_was_paid_is_known_again() -> None:
+    tenders = _till(60)
+    same = [tenders.marks(f"t-{number}", f"k-{number}") for number in range(60)]
+    other = [tenders.marks(f"t-{number}", "CASH") for number in range(60)]
+    strangers = [tenders.marks(f"x-{number}", "CASH") for number in range(60)]
+    assert same.count(SAME_TENDER) > 45
+    assert same.count(OTHER_TENDER) < 4
+    assert other.count(OTHER_TENDER) > 40
+    assert strangers.count(0) > 50
+
+
+def test_the_table_grows_with_the_shop_to_its_bound_and_forgets_nothing_by_it() -> None:
+    tenders = _till(60)
+    before = [tenders.marks(f"t-{number}", f"k-{number}") for number in range(60)]
+    sizes = []
+    for _ in range(5):
+        tenders.grow(10_000.0)
+        sizes.append(len(tenders.state.paid))
+        after = [tenders.marks(f"t-{number}", f"k-{number}") for number in range(60)]
+        assert after == before
+    assert sizes[0] == 2 * TENDERS_MIN
+    assert sizes[-1] == TENDERS_MAX
+    quiet = _till(1)
+    quiet.grow(10.0)
+    assert len(quiet.state.paid) == TENDERS_MIN
+
+
+def test_where_no_receipt_is_ever_shown_no_sale_is_kept() -> None:
+    tenders = Tenders()
+    tenders.keep("t-1", "CASH")
+    tenders.learn(None, 0, 1.0)
+    tenders.grow(10_000.0)
+    assert tenders.state.paid == b""
+    assert tenders.marks("t-1", "CARD") == 0
+
+
+def test_a_tender_that_nobody_tells_says_nothing() -> None:
+    tenders = _till(5)
+    tenders.keep("t-9", None)
+    assert tenders.marks("t-9", "CASH") == 0
+    assert tenders.marks("t-4", None) == 0
+    assert tenders.marks(None, "CASH") == 0
+    assert tenders.ratio(0) == 1.0
+
+
+def test_where_refunds_usually_go_another_way_that_says_nothing() -> None:
+    strict, lax = _till(0), _till(0)
+    for _ in range(2_000):
+        strict.learn("t", SAME_TENDER, 1.0)
+        lax.learn("t", OTHER_TENDER, 1.0)
+    assert strict.ratio(OTHER_TENDER) > 15.0
+    assert lax.ratio(OTHER_TENDER) < 1.0
+    assert strict.ratio(SAME_TENDER) < 0.2
 
 
 @every

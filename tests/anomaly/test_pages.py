@@ -2,6 +2,7 @@ import pytest
 
 from anomaly import pages
 from anomaly.detector import Detector, DetectorConfig
+from anomaly.repeats import short
 from anomaly.sequential import count, runs_in
 from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent
@@ -99,7 +100,7 @@ def test_a_refund_belongs_to_the_incident_of_its_cashier_or_card(shop: Shop) -> 
     assert pages.of_entity(shop.state, _refund(3, "c-9")) is mine
     assert pages.of_entity(shop.state, _refund(3, "c-7")) is None
     paid = _refund(4, "c-7")
-    paid.card = "k-1"
+    paid.card = short("k-1")
     assert pages.of_entity(shop.state, paid) is card
 
 
@@ -124,7 +125,7 @@ def test_what_is_about_another_cashier_is_another_incident(shop: Shop) -> None:
 
 def test_what_was_told_counts_towards_nothing_else(shop: Shop) -> None:
     refunds = [_refund(1), _refund(2, "c-new")]
-    refunds[0].card = "k-1"
+    refunds[0].card = short("k-1")
     shop.state.recent.extend(refunds)
     shop.cards.learn_one({"key": "k-1", "refund": refunds[0]})
     shop.cashiers.arrive("c-1")

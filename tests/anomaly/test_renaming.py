@@ -113,4 +113,4 @@ def test_workers_of_two_keys_may_take_turns(order: tuple[str, ...]) -> None:
     (state,) = map(decode_shop, detector.take_changes().shops.values())
     assert list(state.cards.seen) == [short(f"{NEW}k-1")]
     assert length(state.cards.seen[short(f"{NEW}k-1")].trail) == len(order) + 1
-    assert {refund.card for refund in state.recent} == {f"{NEW}k-1"}
+    assert {refund.card for refund in state.recent} == {short(f"{NEW}k-1")}

@@ -1,11 +1,14 @@
 """What a shop learns beside its estimators, seen through the detector."""
 
+import msgspec
 import pytest
 
 from anomaly.detector import Detector, DetectorConfig
 from anomaly.state import CASHIERS_MAX, LARGE_SALES_MAX, RECENT_MAX
+from anomaly.tenders import SAME_TENDER
 from events.instant import DAY, HOUR, MINUTE
 from events.score import Score
+from events.transaction import Line, Transaction
 from tests.anomaly.trade import MONDAY, burst, trade, transaction, watch
 
 CONFIG = DetectorConfig(key_groups=1)
@@ -29,7 +32,7 @@ def _part(score: Score, kind: str) -> float:
     return sum(reason.share for reason in score.reasons if reason.kind == kind)
 
 
-def _refund(number: int, hour: float, **more: object) -> object:
+def _refund(number: int, hour: float, **more: object) -> Transaction:
     return transaction(number, "REFUND", NEXT_DAY + int(hour * HOUR), **more)
 
 
@@ -74,6 +77,78 @@ def test_a_recall_weighs_less_than_as_many_refunds_of_all_prices(
         told.append((max(score.value for score in scores), len(pages)))
     assert told[0][0] < 0.95 < told[1][0]
     assert told[0][1] == 0 < told[1][1]
+
+
+def test_a_recall_is_known_by_its_article_whatever_its_price(
+    kept: tuple[dict[str, bytes], dict[int, bytes]],
+) -> None:
+    told = []
+    for articles in (["7"] * 10, [f"{n}" for n in range(10)], [None] * 10):
+        detector = Detector(CONFIG, *kept)
+        refunds = [
+            _refund(
+                n,
+                13 + n / 60,
+                total=1_999 + n,
+                original_transaction_id=f"r-{n}",
+                lines=(Line(), Line(item_id=article)),
+            )
+            for n, article in enumerate(articles)
+        ]
+        scores, _ = watch(detector, refunds)
+        told.append(max(score.value for score in scores))
+    assert told[0] < 0.95 < told[1] == told[2]
+
+
+def _returns(*, elsewhere: bool) -> list[Transaction]:
+    """Twelve sales by card, and their return with receipt, to the card that paid or another."""
+    sales = [
+        transaction(n, at=NEXT_DAY + 9 * HOUR + n * MINUTE, total=3_000 + n, card_token=f"k-{n}")
+        for n in range(12)
+    ]
+    return sales + [
+        _refund(
+            100 + n,
+            11 + n / 2,
+            total=3_000 + n,
+            original_transaction_id=f"shop-1-{n}",
+            card_token=f"other-{n}" if elsewhere else f"k-{n}",
+            cashier_id=f"c-0-{n % 5}",
+        )
+        for n in range(12)
+    ]
+
+
+def test_money_that_goes_another_way_than_it_came_is_evidence_and_is_told(
+    kept: tuple[dict[str, bytes], dict[int, bytes]],
+) -> None:
+    told = []
+    for elsewhere, without in ((False, ()), (True, ()), (True, ("tender",))):
+        detector = Detector(DetectorConfig(key_groups=1, without=without), *kept)
+        detector._shops["shop-1"].tenders.learn("r", SAME_TENDER, 100.0)
+        told.append(watch(detector, _returns(elsewhere=elsewhere))[1])
+    assert told[0] == told[2] == []
+    assert told[1][0].reason == "receipt"
+    assert "paid back another way than the sale was paid" in told[1][-1].summary
+
+
+def test_a_card_is_the_one_that_paid_under_the_name_that_it_had_before(
+    detector: Detector,
+) -> None:
+    for one in _returns(elsewhere=False):
+        detector.observe(one)
+    marks = [one.marks for one in detector._shops["shop-1"].state.recent[-12:]]
+    assert marks.count(SAME_TENDER) > 8
+    renamed = [
+        msgspec.structs.replace(
+            one, transaction_id=f"again-{n}", card_token=f"n-{n}", card_before=one.card_token
+        )
+        for n, one in enumerate(_returns(elsewhere=False)[12:])
+    ]
+    for one in renamed:
+        detector.observe(one)
+    again = [one.marks for one in detector._shops["shop-1"].state.recent[-12:]]
+    assert again == marks
 
 
 def test_where_receipts_are_never_sent_their_absence_says_nothing() -> None:

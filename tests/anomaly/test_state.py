@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from anomaly.at_rest import STATE_BYTES_MAX, pack, unpack
 from anomaly.forest import Forest
 from anomaly.state import (
     FORMAT,
@@ -25,10 +26,26 @@ def test_a_state_comes_back_equal() -> None:
     assert encode(decode_shop(encode(shop))) == encode(shop)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x92\x01\x02", encode(GroupState(FORMAT))])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"\x92\x01\x02",
+        encode(GroupState(FORMAT)),
+        encode(_shop())[:-1],
+        pack(bytes(STATE_BYTES_MAX + 1)),
+    ],
+)
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(StateError, match="not a state of the detector"):
         decode_shop(data)
+
+
+def test_a_state_that_was_not_compressed_is_read_as_far_as_its_format() -> None:
+    plain = unpack(encode(_shop()))
+    assert plain == msgspec.msgpack.encode(_shop())
+    assert decode_shop(plain) == _shop()
 
 
 def test_another_format_is_refused() -> None:
