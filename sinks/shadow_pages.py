@@ -87,7 +87,7 @@ class ShadowPages:
         self._folder = folder_of(name)
         self.beginnings = Beginnings(store, name)
         self.begins_with_nothing = False
-        """Whether the first transaction that comes is the first that the shadow ever saw."""
+        """Whether the next transaction that is written is the first that the shadow ever saw."""
 
     def write(self, batch: Batch) -> Written:
         """Make the pages of `batch` durable; see Sink."""
@@ -95,20 +95,18 @@ class ShadowPages:
 
     def prepare(self, batch: Batch) -> Prepared:
         """The pages of `batch` as files; see Builder."""
-        begun = None
-        if self.begins_with_nothing and batch.scored:
-            self.begins_with_nothing = False
-            begun = Begun(at=batch.scored[0].transaction.occurred_at)
-        return Prepared(partial(self._put, batch.last.shard_id, list(page_files(batch)), begun))
+        seen = next((item.transaction.occurred_at for item in batch.scored), None)
+        return Prepared(partial(self._put, batch.last.shard_id, list(page_files(batch)), seen))
 
     def close(self) -> None:
         """Nothing to let go of: the store belongs to who made it."""
 
     def _put(
-        self, shard_id: str, files: Sequence[tuple[str, bytes]], begun: Begun | None
+        self, shard_id: str, files: Sequence[tuple[str, bytes]], seen: Instant | None
     ) -> Written:
-        if begun is not None:
-            self.beginnings.note(shard_id, begun)
+        if self.begins_with_nothing and seen is not None:
+            self.beginnings.note(shard_id, Begun(at=seen))
+            self.begins_with_nothing = False
         for key, body in files:
             self._store.put(self._folder + key, body)
         return Written()

@@ -315,6 +315,21 @@ def test_a_state_that_the_candidate_cannot_use_is_nothing_to_begin_on(
     assert ShadowPages(live.store, NAME).beginnings.every() == [Begun(at=first)]
 
 
+def test_a_batch_is_prepared_without_a_trace_and_written_with_one() -> None:
+    world = ShadowWorld()
+    sink = ShadowPages(world.store, NAME)
+    sink.begins_with_nothing = True
+    parts = world.worker()
+    parts.pipeline.take(iter(as_records(DATA[:20])))
+    batch = parts.pipeline.cut(0).batch
+    sink.prepare(batch)  # of a batch that is narrowed, or never committed
+    prepared = sink.prepare(batch)
+    assert sink.beginnings.find(SHARD) == Begun()
+    prepared.write()
+    assert sink.beginnings.find(SHARD) == Begun(at=batch.scored[0].transaction.occurred_at)
+    assert not sink.begins_with_nothing
+
+
 # -- settings, and the services that they give -----------------------------------------------------
 
 
