@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from benchmarks.indexing import WARM_UP_DOCUMENTS, the_sink
 from benchmarks.records import SHOPS, wire_records
 from consumer.daemon import prepare
 from consumer.settings import Settings
@@ -19,6 +20,7 @@ from local.producer import put_all
 from local.stack import Stack
 from local.stream_reading import contents
 from local.worker import start_worker
+from sinks.opensearch_client import connect
 
 _POLL_SECONDS = 0.25
 _SECONDS_MAX = 300
@@ -87,6 +89,14 @@ def _kind(command: str) -> str | None:
     return "supervisor" if "tillwatch" in command else None
 
 
+def _warm(url: str) -> None:
+    """Let the node index for a while: clusters run for weeks; a young JVM takes twice as long."""
+    client = connect(url)
+    the_sink(url, WARM_UP_DOCUMENTS)
+    client.indices.delete(index="transactions-*,operations", ignore_unavailable=True)
+    client.close()
+
+
 @contextmanager
 def _preloaded(records: int, shops: int = SHOPS) -> Iterator[tuple[Stack, dict[str, str]]]:
     """A stack with `records` on the one shard of its stream, and where that shard ends."""
@@ -147,6 +157,9 @@ def _taken(at: dict[str, str], tips: dict[str, str], records: int) -> int:
 def full(records: int, shops: int = SHOPS) -> Drained:
     """`tillwatch run` as it is in production, into OpenSearch and Parquet."""
     with _preloaded(records, shops) as (stack, tips):
+        if stack.node is None:
+            raise RuntimeError("there is no OpenSearch to index into")
+        _warm(stack.node.url)
         part = start_worker(stack)
         try:
             name = f"Tillwatch, everything on, {shops:,} shops"

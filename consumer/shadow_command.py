@@ -1,6 +1,7 @@
 """`tillwatch shadow`: what a shadow would have paged, and its end."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from consumer.shadow_seen import Stand, seen, stands
 from consumer.shadow_told import findings_in, pages_in
 from consumer.snapshot import SnapshotError
 from consumer.times import TimeType
-from events.instant import SECOND, Instant
+from events.instant import DAY, SECOND, Instant
 from sinks.deadline import Deadline
 from sinks.directory import DirectoryObjectStore
 from sinks.dynamodb_fence import DynamoFence
@@ -119,6 +120,7 @@ def _report(
         _stands(settings, settings.shadow_of(name), store, stop),
         beginnings.every(),
         int(settings.lateness_seconds * SECOND),
+        time.time_ns() // 1_000 - settings.retention_days * DAY,
     )
     live, told = (
         open_lake(
