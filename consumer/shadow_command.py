@@ -1,7 +1,6 @@
 """`tillwatch shadow`: what a shadow would have paged, and its end."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +119,7 @@ def _report(
         _stands(settings, settings.shadow_of(name), store, stop),
         beginnings.every(),
         int(settings.lateness_seconds * SECOND),
-        time.time_ns() // 1_000 - settings.retention_days * DAY,
+        settings.retention_days * DAY,
     )
     live, told = (
         open_lake(

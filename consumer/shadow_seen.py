@@ -58,13 +58,13 @@ def seen(
     shadow: Mapping[str, Stand],
     begun: Iterable[Begun],
     lateness: Instant,
-    kept_from: Instant,
+    kept: Instant,
 ) -> Seen:
     """What both have seen.
 
     Where one is ahead of the other, the last `lateness` of what is behind does not count yet: a
-    late record may still open a page there. What the shadow told before `kept_from` is deleted by
-    now, and so may be the notes of where it began; the live worker's pages may be there yet.
+    late record may still open a page there. What the shadow told longer than `kept` ago is deleted,
+    and so may be the notes of where it began; the live worker's pages of then may be there yet.
     """
     ends: dict[str, Instant | None] = {}
     for shard_id in live.keys() | shadow.keys():
@@ -75,8 +75,10 @@ def seen(
             continue
         end = min(mark for mark in marks if mark is not None)
         ends[shard_id] = end if one.checkpoint == other.checkpoint else end - lateness
-    begins = (one.at for one in begun if one.at is not None)
-    return Seen(max(begins, default=kept_from), ends).within(kept_from, None)
+    every = [stand.watermark for stand in (*live.values(), *shadow.values())]
+    begins = [mark - kept for mark in every if mark is not None]
+    begins += [one.at for one in begun if one.at is not None]
+    return Seen(max(begins, default=None), ends)
 
 
 def stands(table: LeaseTable, fence: Fence, store: ObjectStore) -> dict[str, Stand]:

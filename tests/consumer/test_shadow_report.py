@@ -44,7 +44,7 @@ def test_both_have_seen_what_the_one_behind_has_less_the_lateness() -> None:
     live = {"a": Stand("9-0", START + 5 * HOUR), "b": Stand("7-0", START + 3 * HOUR)}
     beside = {"a": Stand("4-0", START + 2 * HOUR), "b": Stand("7-0", START + 3 * HOUR)}
     begun = [Begun("1-0", START), Begun(at=START + HOUR), Begun()]
-    found = seen(live, beside, begun, LATENESS, START)
+    found = seen(live, beside, begun, LATENESS, 30 * DAY)
     assert found == Seen(START + HOUR, {"a": START + 2 * HOUR - LATENESS, "b": START + 3 * HOUR})
     assert found.end == START + 3 * HOUR
     assert found.holds("a", START + HOUR)
@@ -56,17 +56,17 @@ def test_both_have_seen_what_the_one_behind_has_less_the_lateness() -> None:
 
 def test_a_shard_that_one_has_not_come_to_is_left_out() -> None:
     live = {"a": Stand("9-0", START), "b": Stand("9-0", START)}
-    found = seen(live, {"a": Stand("9-0", None)}, [], LATENESS, START)
-    assert found == Seen(START, {"a": None, "b": None})
+    found = seen(live, {"a": Stand("9-0", None)}, [], LATENESS, DAY)
+    assert found == Seen(START - DAY, {"a": None, "b": None})
     assert found.end is None
-    assert not found.holds("a", START - DAY)
+    assert not found.holds("a", START - HOUR)
 
 
 @pytest.mark.parametrize("begun", [[Begun("1-0", START)], [Begun()], []])
 def test_what_is_deleted_of_a_shadow_by_now_was_not_left_out_by_it(begun: list[Begun]) -> None:
     """S3 takes its pages and notes away after the retention; live pages may be kept longer."""
-    stand = {"a": Stand("9-0", START + 40 * DAY)}
-    found = seen(stand, stand, begun, LATENESS, START + 10 * DAY)
+    live, beside = (Stand("9-0", START + days * DAY) for days in (40, 39))
+    found = seen({"a": live}, {"a": beside}, begun, LATENESS, 30 * DAY)
     assert not found.holds("a", START + 10 * DAY - 1)
     assert found.holds("a", START + 10 * DAY)
 
