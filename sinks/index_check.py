@@ -52,7 +52,7 @@ class IndexCheck:
             if name not in found:
                 return f"there is no index template {name}: run {APPLY}"
             mappings = found[name].get("template", {}).get("mappings", {})
-            wrong = differences(wanted["template"]["mappings"], mappings)
+            wrong = differences(in_place(wanted["template"]["mappings"], mappings), mappings)
             if wrong:
                 return (
                     f"the index template {name} is not this version's ({_told(wrong)}): run {APPLY}"
@@ -121,9 +121,10 @@ def differences(declared: Mapping[str, Any], found: Mapping[str, Any], path: str
 
 
 def in_place(declared: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping `declared` as the index with `found` can have it; pure.
+    """The mapping `declared` as the index or template with `found` may have it; pure.
 
-    The format of a time never changes in an index, and that of an older version takes the same.
+    The format of a time never changes in an index, and that of an older version takes the same: so
+    it is no reason to wait for a template either.
     """
     made: dict[str, Any] = {}
     for key, wanted in declared.items():

@@ -349,6 +349,23 @@ def test_nothing_is_written_before_the_index_templates_are_there(
     )
 
 
+def test_a_template_with_times_of_the_format_before_is_as_good(
+    node: ScriptedNode, sink: OpenSearchSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = older_templates()
+    time = {"type": "date", "format": templates.DATE_FORMAT_BEFORE}
+    for one in found["index_templates"]:
+        one["index_template"]["template"]["mappings"] = (
+            other_mapping(occurred_at=time, arrived_at=time)
+            if one["name"] == "tillwatch-transactions"
+            else templates.templates()[one["name"]]["template"]["mappings"]
+        )
+    node.looks = lambda _: (200, json.dumps(found).encode())
+    assert sink.write(batch(scored(1))).rejections == ()
+    assert len(node.bodies) == 1
+    assert caplog.text == ""
+
+
 def older_templates() -> dict[str, Any]:
     made = []
     for name, body in templates.templates().items():
