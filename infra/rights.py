@@ -106,6 +106,7 @@ def operator(places: Places) -> Iterator[Any]:
         "compacted",
         "pages",
         "verdicts",
+        "shadow",
         "dead-letters",
         f"staging/{application}",
         f"snapshots/{application}",
