@@ -33,13 +33,13 @@ from events.instant import HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
 NEEDED = {
-    "volume": 10.0,
+    "volume": 9.6,
     "receipt": 7.6,
-    "limit": 8.0,
+    "limit": 7.3,
     "hours": 7.6,
-    "cashier": 9.6,
-    "cashier receipt": 8.2,
-    "cashier limit": 7.6,
+    "cashier": 9.2,
+    "cashier receipt": 7.6,
+    "cashier limit": 7.0,
     "amount": 8.6,
     "card": 9.0,
     "customer": 9.6,
@@ -240,7 +240,7 @@ def _run(
         _, mark, unit = MARKS[kind - 1]
         parts.append((mark, nats - plain, expected, float(len(told)), unit))
     else:
-        parts.append(("size", nats - plain, expected, observed, "refunds"))
+        parts.append(("look", nats - plain, expected, observed, "refunds"))
     return Suspicion(
         channel=names[0],
         reason=names[1],
