@@ -8,6 +8,7 @@ from sys import intern
 import msgspec
 
 from anomaly import pages, suppression
+from anomaly.at_rest import packer
 from anomaly.bar import DAMPED_FROM, Bar
 from anomaly.features import features
 from anomaly.group import Group
@@ -125,6 +126,7 @@ class Detector:
             state = decode_shop(data)
             self._shops[shop_id] = Shop(shop_id, state, self._group(state.group))
         self._changed: list[Shop] = []
+        self._pack = packer()
 
     def observe(self, transaction: Transaction) -> Observation | None:
         """Score `transaction`, then learn from it; None where there is nothing to say.
@@ -185,9 +187,11 @@ class Detector:
         shops = {}
         for shop in changed:
             shop.dirty = False
-            shops[shop.id] = encode(shop.state)
+            shops[shop.id] = encode(shop.state, self._pack)
         numbers = sorted({shop.state.group for shop in changed})
-        return Changes(shops, {number: encode(self._groups[number].dump()) for number in numbers})
+        return Changes(
+            shops, {number: encode(self._groups[number].dump(), self._pack) for number in numbers}
+        )
 
     def put_back(self, shops: Mapping[str, bytes], groups: Mapping[int, bytes]) -> None:
         """Forget everything observed since the last `take_changes`.

@@ -4,11 +4,12 @@ Everything is bounded; the maxima stand here. Encoded as MessagePack (floats kee
 keep their order), so that a restored detector goes on bit for bit, and compressed (at_rest.py).
 """
 
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
 
-from anomaly.at_rest import AtRestError, pack, unpack
+from anomaly.at_rest import AtRestError, packer, unpack
 from anomaly.sale_state import ChainMisfitState, MarkState, NumberingState, SoldState, TenderState
 from anomaly.suppression import RuleState
 from events.instant import Instant
@@ -316,9 +317,9 @@ _SHOPS = msgspec.msgpack.Decoder(ShopState)
 _GROUPS = msgspec.msgpack.Decoder(GroupState)
 
 
-def encode(state: ShopState | GroupState) -> bytes:
-    """`state` as bytes; equal states give equal bytes."""
-    return pack(_ENCODER.encode(state))
+def encode(state: ShopState | GroupState, pack: Callable[[bytes], bytes] | None = None) -> bytes:
+    """`state` as bytes, by a packer of the caller's; equal states give equal bytes."""
+    return (pack or packer())(_ENCODER.encode(state))
 
 
 def decode_shop(data: bytes) -> ShopState:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from anomaly.at_rest import STATE_BYTES_MAX, pack, unpack
+from anomaly.at_rest import STATE_BYTES_MAX, packer, unpack
 from anomaly.forest import Forest
 from anomaly.state import (
     FORMAT,
@@ -34,7 +34,7 @@ def test_a_state_comes_back_equal() -> None:
         b"\x92\x01\x02",
         encode(GroupState(FORMAT)),
         encode(_shop())[:-1],
-        pack(bytes(STATE_BYTES_MAX + 1)),
+        packer()(bytes(STATE_BYTES_MAX + 1)),
     ],
 )
 def test_other_bytes_are_refused(data: bytes) -> None:
