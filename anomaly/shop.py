@@ -1,6 +1,7 @@
 """One shop: its estimators over its state, and how they learn."""
 
 from math import erfc, exp, log
+from zlib import crc32
 
 from anomaly.amounts import SQRT_HALF, LogAmounts
 from anomaly.baseline import HourOfWeek, Rates
@@ -102,12 +103,7 @@ class Shop:
         else:
             state.rate.sales_now += 1
             state.sales_today += 1
-            sold = state.sold
-            if total <= sold.most and not state.sales_today % sold.every:
-                self._keep(transaction)
-        if total >= state.tenders.least and state.tenders.paid:
-            tender = transaction.card_token or transaction.payment_method
-            self.tenders.keep(transaction.transaction_id, tender)
+        self._keep(transaction, late=late)
         cashier = transaction.cashier_id or transaction.register_id
         if cashier is not None:
             one = state.cashiers.get(cashier) or self.cashiers.arrive(cashier)
@@ -249,12 +245,22 @@ class Shop:
         self.state.sold.most = int(exp(min(most, 36.0)))
         return 0.5 * erfc((mean - most) / deviation * SQRT_HALF)
 
-    def _keep(self, transaction: Transaction) -> None:
-        """Remember what a sale brought, and with the day's first what its number is."""
-        if not self.state.sold.days[-1]:
-            self.numbering.begin_day(transaction.transaction_id)
-        if transaction.currency == self.state.currency:
-            self.sold.keep(transaction.transaction_id, transaction.total)
+    def _keep(self, transaction: Transaction, *, late: bool) -> None:
+        """Remember what a sale brought and how it was paid; with a day's first also its number."""
+        state, total, hashed = self.state, transaction.total, None
+        sold, tenders = state.sold, state.tenders
+        if total <= sold.most and not late and not state.sales_today % sold.every:
+            if not sold.days[-1]:
+                self.numbering.begin_day(transaction.transaction_id)
+            if transaction.currency == state.currency:
+                hashed = crc32(transaction.transaction_id.encode("utf-8", "surrogatepass"))
+                self.sold.keep_hashed(hashed, total)
+        if total >= tenders.least and tenders.paid:
+            tender = transaction.card_token or transaction.payment_method
+            if tender is not None:
+                if hashed is None:
+                    hashed = crc32(transaction.transaction_id.encode("utf-8", "surrogatepass"))
+                self.tenders.keep_hashed(hashed, tender)
 
     def _remember_large(self, transaction: Transaction) -> None:
         """Note a large sale; of too many the oldest goes."""

@@ -74,11 +74,16 @@ class SaleMemory(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def keep(self, receipt: str, total: int) -> None:
         """Remember the newest sale."""
+        self.keep_hashed(crc32(receipt.encode("utf-8", "surrogatepass")), total)
+
+    def keep_hashed(self, hashed: int, total: int) -> None:
+        """`keep` for the path of sales, by the CRC-32 of the receipt."""
         state = self.state
         entries = state.entries
         code = int(log(total) * STEPS) + 1 if total > 1 else 1
-        code = min(code, AMOUNT)
-        entries += _pack(crc32(receipt.encode("utf-8", "surrogatepass")) & NAME | code)
+        if code > AMOUNT:  # noqa: PLR1730 -- a call of min() for every sale
+            code = AMOUNT
+        entries += _pack(hashed & NAME | code)
         state.days[-1] += 1
         if len(entries) >= (self.sold_max + ROOM) * WIDTH:
             del entries[: -self.sold_max * WIDTH]

@@ -76,10 +76,14 @@ class Tenders(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
 
     def keep(self, receipt: str, tender: str | None) -> None:
         """Note how the sale `receipt` was paid."""
-        paid = self.state.paid
-        if paid and tender is not None:
-            place, number = _hashed(receipt)
-            paid[place & len(paid) - 1] = number | _of_tender(tender)
+        if self.state.paid and tender is not None:
+            self.keep_hashed(crc32(receipt.encode("utf-8", "surrogatepass")), tender)
+
+    def keep_hashed(self, hashed: int, tender: str) -> None:
+        """`keep` for the path of sales, by the CRC-32 of the receipt, where something is kept."""
+        paid = self.state.paid  # below are `_hashed` and `_of_tender`, without their calls
+        code = crc32(tender.encode("utf-8", "surrogatepass")) % 15 + 1
+        paid[hashed & len(paid) - 1] = hashed >> 24 & 0xF0 | code
 
     def marks(self, receipt: str | None, *tenders: str | None) -> int:
         """What a refund over `receipt` to one of `tenders`, names of the same, is marked with."""
