@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from anomaly.detector import DetectorConfig
+from benchmarks import detection_known
 from benchmarks.detection import BEGIN, END, FIELDS, put_between
+from benchmarks.detection_known import hear_all, kept_in
 from benchmarks.detection_runs import Heard, hear, judge_detector, pages_at, threshold_for
 from benchmarks.detection_streams import (
     SCENES,
@@ -53,6 +55,27 @@ def test_every_known_way_finds_something_odd(small: Stream, name: str) -> None:
     assert heard.stream.transactions == []
     threshold = sorted(scores)[-3]
     assert 1 <= len(pages_at(heard.alarms, threshold)) <= len(heard.alarms)
+
+
+def test_what_the_known_ways_raise_is_kept_for_the_same_stream_alone(
+    small: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = hear_all(small, tmp_path)
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr(detection_known, "hear", None)  # a call would fail: it is read
+    again = hear_all(small, tmp_path)
+    assert [one.alarms for one in again.values()] == [one.alarms for one in first.values()]
+    assert again["LODA, 12 features"].stream.labels == small.labels
+    monkeypatch.undo()
+    file.write_bytes(file.read_bytes()[:-9])
+    assert hear_all(small, tmp_path).keys() == first.keys()
+    hear_all(msgspec.structs.replace(small, digest="another"), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_it_is_kept_among_the_user_s_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    assert kept_in() == Path("caches/tillwatch/detection")
 
 
 def test_alarms_of_a_day_are_one_page() -> None:
