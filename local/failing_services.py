@@ -147,7 +147,8 @@ class _Run:
                 now = self._checkpoints()
                 fared.checkpoints += seen is not None and now != seen
                 seen = now
-            if over and (self._shown_enough(phase, fared) or gone > seconds + _BITE_SECONDS_MAX):
+            shown = over and self._shown_enough(phase, fared, log_from)
+            if shown or gone > seconds + _BITE_SECONDS_MAX:
                 break
             time.sleep(_TICK_SECONDS)
         ended = time.monotonic()
@@ -169,8 +170,11 @@ class _Run:
         fared.daemon_starts = self._sum("tillwatch_daemon_restarts_total") - starts
         return fared
 
-    def _shown_enough(self, phase: Phase, fared: Fared) -> bool:
-        return fared.shown and (phase.holds or fared.checkpoints > 0)
+    def _shown_enough(self, phase: Phase, fared: Fared, log_from: int) -> bool:
+        if phase.holds or not fared.shown:
+            return fared.shown
+        # Pages are told of at the end of a round, while batches go on.
+        return fared.checkpoints > 0 and self._lines(phase, log_from) > 0
 
     def _shows(self, phase: Phase) -> bool:
         """Whether the metrics say what is going on."""

@@ -25,7 +25,7 @@ UPSTREAM_SECONDS_MAX = 60.0
 HANG_SECONDS_MAX = 900.0
 """A hung request is let go of after so long, should nobody lift the fault."""
 
-_AGENTS: tuple[tuple[str, Client], ...] = (("aws-sdk-java", "daemon"), ("Boto3", "child"))
+_AGENTS: tuple[tuple[str, Client], ...] = (("aws-sdk-java", "daemon"), ("Botocore/", "child"))
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "expect", "host"}
 )

@@ -29,7 +29,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages() -> list[Page]:
     """The pages of what is in the lake, each as it stood last."""
     parser = Parser(Pseudonymizer(b"a key for the tests"))
-    detector = Detector(DetectorConfig(pages_per_shop_week=20.0))
+    detector = Detector(DetectorConfig(pages_per_shop_week=50.0))
     last: dict[str, Page] = {}
     seen = set()
     for number, sample in enumerate(sample_stream(5, shops=6, days=8, start=lake_made.START)):

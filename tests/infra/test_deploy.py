@@ -77,8 +77,10 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(aws: AwsEndpoint, stacks: Stacks) -> Deployed:
-    return Deployed(aws, stacks)
+def deployed(tmp_path_factory: pytest.TempPathFactory, stacks: Stacks) -> Iterator[Deployed]:
+    # An endpoint of its own: the stacks make the tables of the catalogue, which have one name.
+    with AwsEndpoint(tmp_path_factory.mktemp("deployed")) as aws:
+        yield Deployed(aws, stacks)
 
 
 @pytest.fixture

@@ -237,11 +237,12 @@ def assert_clean_to_people(chain: Chain) -> None:
 
     console, address = start_console(chain.stack)
     try:
-        page = chain.documents("pages-*")[0]["_id"]
         host = address.removeprefix("http://").rstrip("/")
-        evidence = fetched(host, f"api/evidence?page_id={page}")
+        pages = [page["_id"] for page in chain.documents("pages-*")]
+        evidence = "".join(fetched(host, f"api/evidence?page_id={page}") for page in pages)
         assert "t-0009" in evidence
-        for path in ("", "api/live", f"api/page?page_id={page}", f"api/live?window={TOKEN}"):
+        shown = [f"api/page?page_id={page}" for page in pages]
+        for path in ("", "api/live", *shown, f"api/live?window={TOKEN}"):
             assert found_in(evidence + fetched(host, path)) == [], path
     finally:
         console.stop(CONSOLE_STOP_SECONDS_MAX)
