@@ -130,7 +130,8 @@ class Chain:
 
     def tables(self) -> Iterator[tuple[str, str]]:
         dynamodb = self.stack.aws.client("dynamodb")
-        for name in dynamodb.list_tables()["TableNames"]:
+        pages = dynamodb.get_paginator("list_tables").paginate()
+        for name in [name for page in pages for name in page["TableNames"]]:
             yield name, repr(dynamodb.scan(TableName=name)["Items"])
 
 

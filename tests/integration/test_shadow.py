@@ -295,7 +295,8 @@ def assert_its_end_leaves_the_rest(stack: Stack, beside: Beside) -> None:
     done = tillwatch(stack, "shadow", "end", "--name", NAME, "--yes", "--force")
     assert done.returncode == 0, done.stderr
     assert objects(stack) == others
-    tables = stack.aws.client("dynamodb").list_tables()["TableNames"]
+    pages = stack.aws.client("dynamodb").get_paginator("list_tables").paginate()
+    tables = [name for page in pages for name in page["TableNames"]]
     assert not [table for table in tables if table.startswith(beside.made.application)]
     assert stack.provisioned.application in tables
 
