@@ -43,11 +43,13 @@ def candidate(path: Path, live: DetectorConfig) -> DetectorConfig:
 
 
 def detector_config(settings: Settings) -> DetectorConfig:
-    """What a worker with these settings scores with.
+    """What a worker with these settings scores with; a child, what its supervisor read.
 
     Raises:
         SettingsError: the file that the settings name cannot be used.
     """
+    if settings.detector_handed is not None:
+        return msgspec.json.decode(settings.detector_handed, type=DetectorConfig)
     plain = DetectorConfig(
         key_groups=settings.key_groups, pages_per_shop_week=settings.pages_per_shop_week
     )

@@ -118,6 +118,9 @@ class Assembly:
             after=checkpoint,
         )
         pipeline.skip(known)
+        if services.shadow is not None:
+            met = None if checkpoint is not None else lambda: pipeline.met_known
+            services.shadow.watch(shard_id, config, checkpoint or known, state.hours.watermark, met)
         _log.info(
             "shard taken",
             extra={
@@ -156,19 +159,13 @@ def _restored(
 
     The Position is where the state stands, if the stream is read from before that.
     """
-    config = detector_config(settings)
     if checkpoint is not None:
-        found: tuple[Restored, tuple[str, ...], Position | None]
-        found = snapshots.load(checkpoint.slug), (), None
-    else:
-        state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
-        found = Restored(state), parents, None
-        if services.shadow is not None and not parents:
-            begun = services.shadow.begin(shard_id, snapshots, config)
-            found = begun.restored, (), begun.position
-    if services.shadow is not None:
-        services.shadow.watch(shard_id, config)
-    return found
+        return snapshots.load(checkpoint.slug), (), None
+    state, parents = take_over(snapshots, services.lineage, shard_id, settings.key_groups)
+    if services.shadow is not None and not parents:
+        begun = services.shadow.begin(shard_id, snapshots, detector_config(settings))
+        return begun.restored, (), begun.position
+    return Restored(state), parents, None
 
 
 def _history(settings: Settings, store: ObjectStore, shard_id: str) -> SnapshotHistory | None:

@@ -20,7 +20,7 @@ from consumer.erase_report import Place
 from events.instant import to_iso
 from sinks.manifest import COMPACTED, HOURLY, MANIFESTS
 from sinks.page_rows import PAGES
-from sinks.shadow_pages import SHADOWS
+from sinks.shadow_notes import SHADOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -30,6 +30,8 @@ class _Sheet(msgspec.Struct):
     lists: dict[str, list[str]] = {}
     secrets: dict[str, str] = {}
     secret_lists: dict[str, list[str]] = {}
+    detector: str | None = None
+    """The detector's configuration as JSON, where a file says it."""
 
 
 class _Secret:
@@ -50,6 +52,7 @@ class _Handed:
 
     archive_key: _Secret | None
     archive_keys_old: tuple[_Secret, ...]
+    detector_handed: str | None
 
     def __init__(self, values: dict[str, Any]) -> None:
         vars(self).update(values)
@@ -61,10 +64,21 @@ class _Handed:
 
 
 def hand(settings: Settings) -> dict[str, str]:
-    """The variable of a child's environment that it takes `settings` over from."""
+    """The variable of a child's environment that it takes `settings` over from.
+
+    The detector's file is read here, and no more: one that is edited while the worker runs counts
+    from its next start, and for all of its shards.
+
+    Raises:
+        SettingsError: the detector's file cannot be used.
+    """
     from pydantic import SecretStr
 
     sheet = _Sheet()
+    if settings.detector_file is not None:
+        from consumer.candidate import detector_config
+
+        sheet.detector = msgspec.json.encode(detector_config(settings)).decode()
     sheet.plain["own_application"] = settings.own_application
     for name in type(settings).model_fields:
         match getattr(settings, name):
@@ -99,5 +113,6 @@ def handed() -> Settings:
         **{name: tuple(texts) for name, texts in sheet.lists.items()},
         **{name: _Secret(text) for name, text in sheet.secrets.items()},
         **{name: tuple(map(_Secret, texts)) for name, texts in sheet.secret_lists.items()},
+        "detector_handed": sheet.detector,
     }
     return cast("Settings", _Handed(values))

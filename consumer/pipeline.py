@@ -94,6 +94,8 @@ class Pipeline:
         self._raw: list[Record] | None = [] if keeps_records else None
         self._after = after
         self._known: tuple[int, int] | None = None
+        self.met_known = False
+        """Whether a record came that `skip` leaves out: then the next one is what follows it."""
         self._parse = parse
         self._scorer = scorer
         self._duplicates = duplicates
@@ -136,6 +138,8 @@ class Pipeline:
             if self._known is None or record.position.order > known:
                 self._known = None
                 yield record
+            else:
+                self.met_known = True
 
     @property
     def empty(self) -> bool:

@@ -34,10 +34,6 @@ def run() -> None:
     """Consume the stream until told to stop (SIGTERM or Ctrl-C), last checkpoints first."""
     try:
         settings = load()
-        if settings.detector_file is not None:
-            from consumer.candidate import detector_config
-
-            detector_config(settings)
         os.environ.update(handed_down(settings))
         os.environ.update(hand(load()))
         with LogWriter(Descriptor(sys.stderr.fileno())) as log:

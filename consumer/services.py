@@ -21,6 +21,7 @@ from sinks.object_store import ObjectStore
 from sinks.opensearch import OpenSearchSink
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
+from sinks.shadow_notes import ShadowFailures
 from sinks.sink import Sink
 from sinks.sns import Pager
 
@@ -77,7 +78,8 @@ class Services:
             dynamodb, settings.ledger_table, application, stop, count_retry=count
         )
         self.lease = DynamoLease(dynamodb, application, worker_id(), stop, count_retry=count)
-        self.lineage = KinesisLineage(client("kinesis"), settings.stream, stop, count_retry=count)
+        kinesis = client("kinesis")
+        self.lineage = KinesisLineage(kinesis, settings.stream, stop, count_retry=count)
         self.snapshot_store: ObjectStore = (
             DirectoryObjectStore(settings.snapshot_directory)
             if settings.snapshot_directory
@@ -86,7 +88,7 @@ class Services:
         self.shadow: ShadowServices | None = None
         self.sinks: tuple[Sink, ...]
         self.lake: ParquetSink | Nowhere
-        self.dead_letters: DeadLetterSink | Nowhere
+        self.dead_letters: DeadLetterSink | ShadowFailures
         self.pager: Pager | Nowhere
         if settings.shadow is not None:
             # What a live worker writes to is not even there for it.
@@ -97,10 +99,12 @@ class Services:
                 store,
                 self.snapshot_store,
                 self.lineage,
+                kinesis,
                 stop,
             )
             self.sinks = (self.shadow.pages,)
-            self.lake = self.dead_letters = self.pager = Nowhere()
+            self.dead_letters = ShadowFailures(self.shadow.pages.notes)
+            self.lake = self.pager = Nowhere()
         else:
             writer = str(uuid4())
             lake = ParquetSink(store, staging=f"staging/{application}/", writer=writer)

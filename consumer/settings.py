@@ -191,6 +191,11 @@ class Settings(OpenSearchSettings):
         return f"{self.application}-shadow-{name}"
 
     @property
+    def detector_handed(self) -> str | None:
+        """The detector's configuration as a supervisor read it; see consumer/handed.py."""
+        return None
+
+    @property
     def archive_keys(self) -> Keys | None:
         """What the raw archive is sealed and opened with; None where there is none."""
         return archive_keys(self.archive_key, self.archive_keys_old)

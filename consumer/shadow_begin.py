@@ -1,6 +1,7 @@
 """Where a shadow begins with a shard: on the live worker's past state, where it can use that."""
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,8 +13,10 @@ from consumer.rotation import SLICES_MAX, Slices
 from consumer.scorer import Scorer
 from consumer.snapshot import State
 from consumer.snapshots import Restored, Snapshots
+from events.instant import Instant
 from events.position import Position
-from sinks.shadow_pages import Beginnings, Begun
+from sinks.shadow_notes import Begun, Notes
+from sinks.shadow_pages import ShadowPages, Unsure
 
 _log = logging.getLogger("tillwatch.child")
 
@@ -29,7 +32,7 @@ def begin(
     shard_id: str,
     own: Snapshots,
     live: Starts,
-    beginnings: Beginnings,
+    notes: Notes,
     config: DetectorConfig,
 ) -> Beginning:
     """The beginning of a shard that has no checkpoint and no parents of this shadow.
@@ -43,13 +46,13 @@ def begin(
         FencedOff: another worker has taken the shard.
         SnapshotError: a beginning is noted, and its snapshot cannot be used.
     """
-    noted = beginnings.find(shard_id)
+    noted = notes.begun(shard_id)
     if noted is not None:
-        at = _position(shard_id, noted)
+        at = _position(shard_id, noted.position)
         return Beginning(Restored(State()) if at is None else own.load(at.slug), at)
     start = _usable(shard_id, live, config)
     if start is None or start.position is None:
-        beginnings.note(shard_id, Begun())
+        notes.note_begun(shard_id, Begun())
         _log.info("the shadow begins with nothing: the live worker left no state that it can use")
         return Beginning(Restored(State()))
     watermark = start.state.hours.watermark
@@ -62,9 +65,34 @@ def begin(
     slug = start.position.slug
     own.write(slug, state, Slices(0, SLICES_MAX), config.model_version())
     own.checkpointed(slug)
-    beginnings.note(shard_id, Begun(slug, watermark))
+    notes.note_begun(shard_id, Begun(slug, watermark))
     _log.info("the shadow begins on the live worker's state", extra={"begun_at": slug})
     return Beginning(own.load(slug), start.position)
+
+
+def watch(
+    pages: ShadowPages,
+    shard_id: str,
+    config: DetectorConfig,
+    after: Position | None,
+    at: Instant | None,
+    joined: Callable[[], bool],
+) -> None:
+    """Have it noted where `shard_id` begins, with which `config`, and what it has missed by then.
+
+    `after` is where its state stands and `at` event time there; `joined` says, once a batch is
+    made, whether the stream went on from `after`.
+    """
+    notes = pages.notes
+    notes.note_config(config.model_version(), msgspec.json.encode(config))
+    noted = notes.begun(shard_id)
+    pages.begins_with_nothing = noted is not None and noted.at is None
+    pages.unsure = None
+    if after is not None:
+        pages.unsure = Unsure(after, after, at, joined)
+    elif noted is not None and (first := _position(shard_id, noted.first)) is not None:
+        # It died before its first checkpoint, and its pages up to then stand.
+        pages.unsure = Unsure(None, first, noted.at, joined)
 
 
 def _usable(shard_id: str, live: Starts, config: DetectorConfig) -> Start | None:
@@ -77,8 +105,8 @@ def _usable(shard_id: str, live: Starts, config: DetectorConfig) -> Start | None
     return None
 
 
-def _position(shard_id: str, begun: Begun) -> Position | None:
-    if begun.position is None:
+def _position(shard_id: str, slug: str | None) -> Position | None:
+    if slug is None:
         return None
-    sequence, _, sub = begun.position.partition("-")
+    sequence, _, sub = slug.partition("-")
     return Position(shard_id, sequence, int(sub))

@@ -26,7 +26,7 @@ from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import FencedOff
 from sinks.object_store import ObjectStore
 from sinks.s3 import S3ObjectStore
-from sinks.shadow_pages import Beginnings, folder_of
+from sinks.shadow_notes import Notes, folder_of
 from sinks.sink import Stopped
 
 SHADOW_SECONDS_MAX = 600.0
@@ -97,7 +97,7 @@ def end_(*, name: str, yes: bool, force: bool) -> None:
             click.echo(words, err=True)
 
         Ending(
-            name,
+            folder_of(settings.application, name),
             application,
             client,
             table,
@@ -113,23 +113,26 @@ def _report(
 ) -> ShadowReport:
     stop = Deadline(SHADOW_SECONDS_MAX)
     store = ReadOnlyStore(S3ObjectStore(reading_client(settings, "s3"), settings.bucket, stop))
-    beginnings = Beginnings(store, name)
+    folder = folder_of(settings.application, name)
+    noted = Notes(store, folder).read()
+    beside = _stands(settings, settings.shadow_of(name), store, stop)
     both = seen(
         _stands(settings, settings.application, store, stop),
-        _stands(settings, settings.shadow_of(name), store, stop),
-        beginnings.every(),
+        beside,
+        noted.begun,
+        noted.holes,
         int(settings.lateness_seconds * SECOND),
         settings.retention_days * DAY,
     )
     live, told = (
         open_lake(
-            f"s3://{settings.bucket}/{folder}".rstrip("/"),
+            f"s3://{settings.bucket}/{path}".rstrip("/"),
             application=settings.application,
             zone=settings.business_time_zone,
             region=settings.region,
             endpoint=settings.aws_endpoint,
         )
-        for folder in ("", folder_of(name))
+        for path in ("", folder)
     )
     return make_shadow_report(
         name,
@@ -137,7 +140,8 @@ def _report(
         pages_in(live),
         pages_in(told),
         findings_in(live),
-        beginnings.configs(),
+        noted,
+        {stand.model_version for stand in beside.values()},
     )
 
 

@@ -9,7 +9,6 @@ from consumer.lease import Lease
 from consumer.lease_table import LeaseTable
 from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
-from sinks.shadow_pages import folder_of
 
 KCL_TABLES = ("", "-CoordinatorState", "-WorkerMetricStats")
 """What KCL adds to the application's name for the tables that it makes; leases are in the first."""
@@ -18,12 +17,12 @@ NO_TABLE = "ResourceNotFoundException"
 
 
 class Ending:
-    """Takes away what the shadow `name`, the KCL application `application`, has left.
+    """Takes away what a shadow, the KCL application `application`, has left.
 
     The leases go last: broken off anywhere, it can be done again.
 
     Args:
-        name: the shadow's.
+        folder: of its pages and notes.
         application: under which it ran.
         client: DynamoDB's.
         table: its leases.
@@ -35,7 +34,7 @@ class Ending:
 
     def __init__(
         self,
-        name: str,
+        folder: str,
         application: str,
         client: Any,
         table: LeaseTable,
@@ -44,7 +43,7 @@ class Ending:
         store: ObjectStore,
         snapshot_store: ObjectStore,
     ) -> None:
-        self._name = name
+        self._folder = folder
         self._application = application
         self._client = client
         self._table = table
@@ -63,7 +62,7 @@ class Ending:
         if self._lease is not None:
             for shard_id in shards:
                 self._lease.require(shard_id)
-        pages = _emptied(self._store, folder_of(self._name))
+        pages = _emptied(self._store, self._folder)
         told(f"{pages} objects of its pages")
         snapshots = _emptied(self._snapshot_store, f"snapshots/{self._application}/")
         told(f"{snapshots} objects of its snapshots")

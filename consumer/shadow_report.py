@@ -1,7 +1,7 @@
 """What a shadow would have paged beside what was paged, over what both have seen. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 import msgspec
@@ -10,12 +10,23 @@ from consumer.report import PAGES_SHOWN_MAX
 from consumer.report_html import SEVERITIES, comparison_html, document, table_html
 from consumer.report_text import comparison_lines, plain, table_text
 from consumer.shadow import Comparison, compare
+from consumer.shadow_doubts import (
+    failure_line,
+    failure_row,
+    hole_line,
+    of_configurations,
+    of_failures,
+    of_holes,
+)
 from consumer.shadow_seen import Seen
 from consumer.shadow_told import ToldPage
 from consumer.told import Told, money_words, refunded
 from events.instant import Instant, to_iso
+from sinks.shadow_notes import Noted
 
 FINDINGS = ("fraud", "ok", "policy")
+_FAILURES = "What the candidate failed at"
+_FAILURES_HEAD = ("position", "shop", "reason", "detail")
 _HEAD = ("opened (UTC)", "shop", "reason", "severity", "people found", "what")
 
 
@@ -33,6 +44,11 @@ class ShadowReport(msgspec.Struct, frozen=True):
     """The candidate's configuration by the model version of its pages, as JSON."""
     live_versions: tuple[str, ...]
     """The model versions of the live pages."""
+    noted: Noted
+    versions: tuple[str, ...]
+    """The model versions that the shadow's shards stand with."""
+    pages_of: Counter[str]
+    """How many pages the shadow has by their model version, in the stretch and out of it."""
 
 
 def make_shadow_report(
@@ -41,17 +57,20 @@ def make_shadow_report(
     live: Sequence[ToldPage],
     shadow: Sequence[ToldPage],
     findings: Mapping[str, str],
-    configs: Mapping[str, str],
+    noted: Noted,
+    current: Collection[str],
 ) -> ShadowReport:
     """Hold the pages of both against each other.
 
     A page counts where it was opened within `seen`. It is kept where the other has a page of the
-    same refunds, wherever that lies: one of the two may open a little later.
+    same refunds, wherever that lies: one of the two may open a little later. `current` are the
+    model versions that the shadow's shards stand with.
     """
     every = compare([one.told for one in live], [one.told for one in shadow])
     of_live, of_shadow = _within(seen, live), _within(seen, shadow)
     there = {one.told.page_id for one in (*of_live, *of_shadow)}
-    versions = sorted({one.model_version for one in of_shadow}) or sorted(configs)
+    pages_of = Counter(one.model_version for one in shadow)
+    every_version = sorted({*current, *noted.configs, *pages_of})
     return ShadowReport(
         name=name,
         seen=seen,
@@ -64,8 +83,11 @@ def make_shadow_report(
             )
         ),
         findings={page_id: said for page_id, said in findings.items() if page_id in there},
-        configs={version: configs.get(version, "") for version in versions},
+        configs={version: noted.configs.get(version, "") for version in every_version},
         live_versions=tuple(sorted({one.model_version for one in of_live})),
+        noted=noted,
+        versions=tuple(sorted(current)),
+        pages_of=pages_of,
     )
 
 
@@ -88,6 +110,9 @@ def as_text(report: ShadowReport) -> str:
     ]
     for title, pages in _told(report):
         lines += ["", f"## {title}", "", table_text(_HEAD, _rows(report, pages))]
+    if report.noted.failures:
+        rows = [failure_row(one) for one in report.noted.failures]
+        lines += ["", f"## {_FAILURES}", "", table_text(_FAILURES_HEAD, rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -100,6 +125,9 @@ def as_html(report: ShadowReport) -> str:
     ]
     for name, pages in _told(report):
         parts += [f"<h2>{name}</h2>", table_html(_HEAD, _rows(report, pages))]
+    if report.noted.failures:
+        rows = [failure_row(one) for one in report.noted.failures]
+        parts += [f"<h2>{_FAILURES}</h2>", table_html(_FAILURES_HEAD, rows)]
     return document(title, parts)
 
 
@@ -114,6 +142,11 @@ def as_json(report: ShadowReport) -> bytes:
             for shard_id, end in sorted(seen.ends.items())
         },
         "candidate": report.configs,
+        "model_versions": report.versions,
+        "pages_of": dict(report.pages_of),
+        "holes": [hole_line(hole) for hole in report.noted.holes],
+        "failed": report.noted.failed,
+        "failures": [failure_line(one) for one in report.noted.failures],
         "live_pages": len(report.live),
         "shadow_pages": len(report.shadow),
         "kept": [page.page_id for page in both.kept],
@@ -149,8 +182,13 @@ def _line(page: Told, finding: str | None = None) -> dict[str, object]:
 def _words(report: ShadowReport) -> list[str]:
     """Which stretch, how many pages of each, and what people said of those that would be lost."""
     seen, both = report.seen, report.comparison
+    doubts = [
+        *of_configurations(report.versions, report.pages_of, report.noted),
+        *of_holes(report.noted.holes),
+        *of_failures(report.noted),
+    ]
     if seen.end is None:
-        return ["There is no stretch yet that both have seen."]
+        return ["There is no stretch yet that both have seen.", *doubts]
     begin = "the beginning" if seen.begin is None else _moment(to_iso(seen.begin))
     behind = [shard_id for shard_id, end in sorted(seen.ends.items()) if end is None]
     lost, kept = both.lost, [page for page in report.live if page not in both.lost]
@@ -166,13 +204,9 @@ def _words(report: ShadowReport) -> list[str]:
     ]
     if behind:
         words.append(f"Not seen by both yet, and left out: {', '.join(behind)}.")
-    if len(report.configs) > 1:
-        words.append(
-            "The shadow's pages are of several configurations: begin it anew under another name."
-        )
     if set(report.configs) & set(report.live_versions):
         words.append("Some live pages are of the candidate's own model version.")
-    return words
+    return [*doubts, *words]
 
 
 def _found(pages: Sequence[Told], findings: Mapping[str, str]) -> str:
@@ -185,7 +219,8 @@ def _found(pages: Sequence[Told], findings: Mapping[str, str]) -> str:
 
 def _candidate(report: ShadowReport) -> str:
     return "; ".join(
-        f"The candidate: {config or version}" for version, config in report.configs.items()
+        f"The candidate {version}: {config or 'not noted'}"
+        for version, config in report.configs.items()
     )
 
 

@@ -9,7 +9,7 @@ from consumer.snapshot import SnapshotError, decode
 from events.instant import Instant
 from sinks.fence import Fence
 from sinks.object_store import ObjectStore
-from sinks.shadow_pages import Begun
+from sinks.shadow_notes import Begun, Hole
 
 LOOKS_MAX = 5
 """A worker that commits meanwhile moves its checkpoint: then it is looked up again."""
@@ -20,6 +20,8 @@ class Stand(msgspec.Struct, frozen=True):
 
     checkpoint: str
     watermark: Instant | None
+    model_version: str = ""
+    """Of the configuration that it was come to with."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ def seen(
     live: Mapping[str, Stand],
     shadow: Mapping[str, Stand],
     begun: Iterable[Begun],
+    holes: Iterable[Hole],
     lateness: Instant,
     kept: Instant,
 ) -> Seen:
@@ -65,6 +68,7 @@ def seen(
     Where one is ahead of the other, the last `lateness` of what is behind does not count yet: a
     late record may still open a page there. What the shadow told longer than `kept` ago is deleted,
     and so may be the notes of where it began; the live worker's pages of then may be there yet.
+    Behind a hole it begins anew: nobody is to promote on what was not seen.
     """
     ends: dict[str, Instant | None] = {}
     for shard_id in live.keys() | shadow.keys():
@@ -78,6 +82,7 @@ def seen(
     every = [stand.watermark for stand in (*live.values(), *shadow.values())]
     begins = [mark - kept for mark in every if mark is not None]
     begins += [one.at for one in begun if one.at is not None]
+    begins += [one.end for one in holes if one.end is not None]
     return Seen(max(begins, default=None), ends)
 
 
@@ -102,10 +107,11 @@ def _stand(
         key = fence.look(shard_id).snapshots.get(row.checkpoint)
         if key is not None:
             try:
-                written = decode(key, store.get(key)).written
+                found = decode(key, store.get(key))
             except KeyError:
                 pass
             else:
-                return shard_id, Stand(row.checkpoint, written.hours.watermark)
+                watermark = found.written.hours.watermark
+                return shard_id, Stand(row.checkpoint, watermark, found.model_version)
         row = table.row(shard_id)
     raise SnapshotError(f"the snapshot of the checkpoint of {shard_id} is not to be found")

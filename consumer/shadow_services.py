@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from botocore.exceptions import ClientError
 
 from anomaly.detector import DetectorConfig
 from consumer.golden import GoldenScores
-from consumer.lineage import Lineage
+from consumer.lineage import HashRange, Lineage
 from consumer.rebuild_start import Starts
-from consumer.shadow_begin import Beginning, begin
+from consumer.shadow_begin import Beginning, begin, watch
 from consumer.snapshots import Snapshots
+from events.instant import Instant
 from events.page import Page
-from events.rejection import Rejection
+from events.position import Position
 from sinks.dynamodb_fence import DynamoFence
 from sinks.object_store import ObjectStore
 from sinks.parquet import ClosedHour
+from sinks.shadow_notes import folder_of
 from sinks.shadow_pages import ShadowPages
 
 if TYPE_CHECKING:
     from consumer.settings import Settings
+    from consumer.shard_records import ShardRecords
 
 
 class Nowhere:
-    """Stands where a live worker has its dead letters, its hours and its topic; keeps nothing."""
-
-    def write_rejections(self, rejections: Sequence[Rejection]) -> None:
-        """The live worker's dead letters have them."""
+    """Stands where a live worker has its hours and its topic; keeps nothing."""
 
     def publish_many(self, closed: Sequence[ClosedHour]) -> list[str]:
         """A shadow stages no rows, so there is no hour to publish."""
@@ -58,14 +58,18 @@ class ShadowServices:
         store: ObjectStore,
         snapshot_store: ObjectStore,
         lineage: Lineage,
+        kinesis: Any,
         stop: threading.Event,
     ) -> None:
-        self.pages = ShadowPages(store, name)
-        self._key_groups = settings.key_groups
         self._application = settings.application
+        self.pages = ShadowPages(store, folder_of(self._application, name))
+        self._key_groups = settings.key_groups
         self._fence = DynamoFence(dynamodb, settings.ledger_table, self._application, stop)
         self._store = snapshot_store
         self._lineage = lineage
+        self._kinesis = kinesis
+        self._stream = settings.stream
+        self._stop = stop
 
     def begin(self, shard_id: str, own: Snapshots, config: DetectorConfig) -> Beginning:
         """Where the shadow begins with a shard that it has neither a checkpoint nor parents of."""
@@ -78,11 +82,45 @@ class ShadowServices:
             GoldenScores(self._key_groups),
         )
         starts = Starts(self._store, live, self._lineage, self._key_groups)
-        return begin(shard_id, own, starts, self.pages.beginnings, config)
+        return begin(shard_id, own, starts, self.pages.notes, config)
 
-    def watch(self, shard_id: str, config: DetectorConfig) -> None:
-        """Note `config`, and the first transaction of a shard that none came of so far."""
-        encoded = msgspec.json.encode(config)
-        self.pages.beginnings.note_config(config.model_version(), encoded)
-        noted = self.pages.beginnings.find(shard_id)
-        self.pages.begins_with_nothing = noted is not None and noted.at is None
+    def watch(
+        self,
+        shard_id: str,
+        config: DetectorConfig,
+        after: Position | None,
+        at: Instant | None,
+        met: Callable[[], bool] | None,
+    ) -> None:
+        """See shadow_begin.watch; `met` is None where the shard goes on from a checkpoint.
+
+        No record up to there is delivered again then: the stream is asked whether it has the last.
+        """
+        joined = met is None and after is not None and self._goes_on(shard_id, after)
+        watch(self.pages, shard_id, config, after, at, met or (lambda: joined))
+
+    def _goes_on(self, shard_id: str, checkpoint: Position) -> bool:
+        """Whether the stream goes on from `checkpoint`, or the live worker has no more either."""
+        if checkpoint.slug in self._fence.look(shard_id).snapshots:
+            return True
+        from consumer.shard_records import ShardRecords
+
+        records = ShardRecords(self._kinesis, self._stream, self._stop)
+        return still_has(records, checkpoint)
+
+
+def still_has(records: ShardRecords, position: Position) -> bool:
+    """Whether the stream still has the record of `position`."""
+    from consumer.shard_records import Since
+
+    since = Since(position.sequence_number)
+    try:
+        return any(True for _ in records.read(position.shard_id, HashRange(), since, position))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _FORGOTTEN:
+            raise
+        return False
+
+
+_FORGOTTEN = frozenset({"InvalidArgumentException", "ResourceNotFoundException"})
+"""What Kinesis says of a record, or of a shard that has ended, that it does not know any more."""

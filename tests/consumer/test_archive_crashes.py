@@ -10,9 +10,8 @@ from consumer.pipeline import batches
 from events.instant import DAY
 from sinks.archive import ArchiveSink
 from sinks.sink import Sink
-from tests.consumer.test_checkpoint import _booby_trap, _Crashing
 from tests.consumer.test_replaying import DATA, END, KEYS, RECORDS, STREAM
-from tests.consumer.world import SHARD, Crash, World
+from tests.consumer.world import SHARD, Crash, Crashing, World, booby_trap
 
 
 def sinks(world: World) -> list[Sink]:
@@ -53,13 +52,13 @@ def test_killed_at_any_call_what_is_checkpointed_is_archived(
     world = World(keeps_records=True, sinks_before=sinks)
     for at, before, batch_records_max in crashes:
         world.batch_records_max = batch_records_max
-        undo = _booby_trap(world, _Crashing(at), before=before)
+        crash = Crashing(at, before=before)
+        booby_trap(world, crash)
         try:
             with suppress(Crash):
                 go_on(world)
         finally:
-            for owner, name, original in undo:
-                setattr(owner, name, original)
+            crash.disarm()
         archived_up_to_the_checkpoint(world)
     go_on(world)
     assert world.checkpoint == RECORDS[-1].position

@@ -3,7 +3,7 @@
 import io
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,11 @@ from tests.consumer.world import (
     SHARD,
     START,
     Crash,
+    Crashing,
     PromptOutbox,
     World,
     as_records,
+    booby_trap,
     day_of_trade,
     run_through,
     wire,
@@ -50,50 +52,6 @@ def test_the_uninterrupted_run_counts_everything_once(uninterrupted: World) -> N
     assert uninterrupted.store.keys("staging/") == []
 
 
-class _Crashing:
-    """Ends the process at the n-th call that goes through it."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Crash
-
-    def around(self, call: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            if before:
-                self.step()
-            result = call(*args, **kwargs)
-            if not before:
-                self.step()
-            return result
-
-        return wrapped
-
-
-def _booby_trap(world: World, crash: _Crashing, *, before: bool) -> list[tuple[object, str, Any]]:
-    """Every call to a service may be the last one: wrap them all."""
-    targets: list[tuple[object, str]] = [
-        (world.index, "write"),
-        (world.letters, "write_rejections"),
-        (world.store, "put"),
-        (world.store, "get"),
-        (world.store, "delete"),
-        (world.fence, "advance"),
-        (world.fence, "note"),
-        (world.mailbox, "send"),
-        (world, "accept"),
-    ]
-    undo = []
-    for owner, name in targets:
-        original = getattr(owner, name)
-        undo.append((owner, name, original))
-        setattr(owner, name, crash.around(original, before=before))
-    return undo
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     crashes=st.lists(st.tuples(st.integers(1, 45), st.booleans()), min_size=1, max_size=4),
@@ -104,16 +62,15 @@ def test_killed_at_any_call_and_started_again_it_ends_as_if_nothing_had_happened
 ) -> None:
     world = World(batch_records_max=batch_records_max)
     for at, before in crashes:
-        crash = _Crashing(at)
-        undo = _booby_trap(world, crash, before=before)
+        crash = Crashing(at, before=before)
+        booby_trap(world, crash)
         try:
             if not world.ended:
                 run_through(world, DATA)
         except Crash:
             pass
         finally:
-            for owner, name, original in undo:
-                setattr(owner, name, original)
+            crash.disarm()
     if not world.ended:
         run_through(world, DATA)
     else:

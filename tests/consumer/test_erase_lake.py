@@ -24,6 +24,7 @@ from sinks.object_store import ConditionalStore
 from sinks.parquet import ParquetSink
 from sinks.s3 import S3ObjectStore
 from sinks.s3_versions import OldVersions
+from sinks.shadow_notes import folder_of
 from sinks.shadow_pages import ShadowPages
 from tests.consumer.test_compaction import MIDNIGHT, Clock, drive, files, seen
 from tests.sinks.made import batch, page, scored
@@ -186,7 +187,7 @@ def test_pages_in_the_lake_name_nobody(tmp_path: Path) -> None:
     others = page(2, page_id="p-2", summary="4 refunds; u-11")
     some = msgspec.structs.replace(batch(scored(1)), pages=(theirs, others))
     ParquetSink(store).write(some)
-    ShadowPages(store, "bold").write(some)
+    ShadowPages(store, folder_of("tillwatch", "bold")).write(some)
     before = {key: file.read().to_pylist() for key, file in opened(store)}
     found = figures(erasure(store, Clock()))
     assert found["Parquet: pages"] == found["Parquet: shadows"] == (1, 1)

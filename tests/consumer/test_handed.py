@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from consumer.candidate import detector_config
 from consumer.handed import VARIABLE, hand, handed
 from consumer.settings import Settings, SettingsError
 
@@ -78,6 +79,32 @@ def test_a_secret_that_was_handed_over_does_not_show(
     assert not any(key in shown for key in _KEYS)
 
 
+def test_the_detectors_file_is_read_once_for_all_children(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "candidate.json"
+    file.write_text('{"pages_per_shop_week": 2, "without": ["cashier"]}')
+    settings = _given(tmp_path).model_copy(update={"detector_file": file})
+    supervisors = detector_config(settings)
+    for name, value in hand(settings).items():
+        monkeypatch.setenv(name, value)
+    for text in ('{"pages_per_shop_week": 3}', "{"):
+        file.write_text(text)  # while the worker runs
+        assert detector_config(handed()) == supervisors
+    file.unlink()
+    assert detector_config(handed()) == supervisors
+    assert supervisors.without == ("cashier",)
+
+
+def test_a_detectors_file_that_is_none_is_refused_before_a_child_is_started(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "candidate.json"
+    file.write_text('{"pages": 2}')
+    with pytest.raises(SettingsError, match="TILLWATCH_DETECTOR_FILE"):
+        hand(_given(tmp_path).model_copy(update={"detector_file": file}))
+
+
 def test_a_process_that_nothing_was_handed_to_reads_its_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -92,6 +119,7 @@ import sys
 import consumer.child
 from sinks.arrow_memory import import_lean_arrow
 import_lean_arrow()
+from consumer.candidate import detector_config
 from consumer.handed import handed
 from consumer.services import Services, aws_client
 import threading

@@ -1,15 +1,13 @@
 """A shadow beside the live worker: where it begins, what it leaves, and its deaths."""
 
-import io
 import json
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,128 +18,35 @@ from anomaly.state import StateError
 from consumer import services as services_module
 from consumer import shadow_begin
 from consumer.candidate import ConfigError, candidate, detector_config
-from consumer.checkpoint import Committer
 from consumer.daemon import properties
-from consumer.duplicates import Duplicates
-from consumer.golden import GoldenScores
-from consumer.hours import Hours
 from consumer.lease import WORKER_VARIABLE
-from consumer.lineage import Ancestry, HashRange
-from consumer.pipeline import Pipeline
-from consumer.rebuild_start import Starts
-from consumer.reject_share import RejectShare
-from consumer.rotation import Rotation
-from consumer.scorer import Scorer
+from consumer.lineage import HashRange
 from consumer.services import Services
 from consumer.settings import Settings, SettingsError
-from consumer.shadow_begin import Beginning, begin
-from consumer.shadow_services import Nowhere
-from consumer.shard import Parts
-from consumer.snapshots import Restored, Snapshots
-from events.instant import HOUR, from_datetime
-from events.parse import Parser
+from events.instant import HOUR, MINUTE, from_datetime
+from events.key_group import hash_key
 from events.position import Position
-from events.pseudonym import Pseudonymizer
-from sinks.memory import MemoryFence
-from sinks.shadow_pages import Begun, ShadowPages
+from events.record import Record
+from sinks.shadow_notes import (
+    Begun,
+    Notes,
+)
+from sinks.shadow_pages import ShadowPages
+from tests.consumer.shadow_world import DATA, FOLDER, NAME, Family, ShadowWorld, may_die
 from tests.consumer.world import (
     APPLICATION,
     KEY_GROUPS,
     SHARD,
+    START,
     Crash,
-    PromptOutbox,
     World,
     as_records,
-    day_of_trade,
+    deliver,
     run_through,
+    wire,
 )
 
-DATA = day_of_trade(360)
 HALF = 200
-NAME = "bold"
-BOLD = DetectorConfig(key_groups=KEY_GROUPS, pages_per_shop_week=50.0)
-
-
-class Orphan:
-    """A Lineage of shards without parents."""
-
-    def of(self, shard_id: str) -> Ancestry:
-        assert shard_id == SHARD
-        return Ancestry(HashRange())
-
-
-@dataclass
-class ShadowWorld(World):
-    """A shadow that lives in the bucket of the world `live`."""
-
-    live: World = field(default_factory=World)
-    config: DetectorConfig = BOLD
-
-    def __post_init__(self) -> None:
-        self.store = self.live.store
-        self.fence = MemoryFence()
-
-    def own(self) -> Snapshots:
-        golden = GoldenScores(KEY_GROUPS)
-        return Snapshots(
-            self.store, self.fence, f"{APPLICATION}-shadow-{NAME}", SHARD, KEY_GROUPS, golden
-        )
-
-    def worker(self, name: str = "worker-1") -> Parts:
-        stop, snapshots, sink = threading.Event(), self.own(), ShadowPages(self.store, NAME)
-        snapshots.take(self.leases.of(name))
-        if self.checkpoint is not None:
-            start = Beginning(snapshots.load(self.checkpoint.slug))
-        else:
-            starts = Starts(self.store, self.live.snapshots(), Orphan(), KEY_GROUPS)
-            start = begin(SHARD, snapshots, starts, sink.beginnings, self.config)
-        noted = sink.beginnings.find(SHARD)
-        sink.begins_with_nothing = noted is not None and noted.at is None
-        return self._parts(start, snapshots, sink, stop)
-
-    def _parts(
-        self, start: Beginning, snapshots: Snapshots, sink: ShadowPages, stop: threading.Event
-    ) -> Parts:
-        restored: Restored = start.restored
-        state, nowhere = restored.state, Nowhere()
-        duplicates = Duplicates(200)
-        duplicates.restore(state.duplicates)
-        committer = Committer(
-            [sink],
-            nowhere,
-            nowhere,
-            snapshots,
-            Hours(SHARD, self.lateness, state.hours),
-            PromptOutbox(nowhere.send, stop, state.pages),
-            state,
-            self.config.model_version(),
-            stop=stop,
-            reject_share=RejectShare(1.0, state.rejects),
-        )
-        pipeline = Pipeline(
-            Parser(Pseudonymizer(b"a key for tests only")).parse,
-            Scorer(self.config, state.shops, state.groups),
-            duplicates,
-            key_groups=KEY_GROUPS,
-            batch_records_max=self.batch_records_max,
-            batch_bytes_max=2**20,
-            lateness=self.lateness,
-            watermark=state.hours.watermark,
-            rotation=Rotation(state.shops, restored.slices),
-            after=self.checkpoint,
-        )
-        pipeline.skip(start.position)
-        return Parts(pipeline, committer, has_open_hours=lambda: False)
-
-    def states(self) -> dict[tuple[str, int], dict[str, Any]]:
-        """Every state of a page that lies in the shadow's lake, each once."""
-        found: dict[tuple[str, int], dict[str, Any]] = {}
-        for key in self.store.keys(f"shadow/{NAME}/pages/"):
-            for row in pq.read_table(io.BytesIO(self.store.get(key))).to_pylist():
-                del row["sequence_number"]  # of the batch, which deaths cut otherwise
-                before = found.setdefault((row["page_id"], row["revision"]), row)
-                assert before == row
-        return found
 
 
 def live_world(**more: Any) -> World:
@@ -160,39 +65,6 @@ def alone() -> dict[tuple[str, int], dict[str, Any]]:
     return world.states()
 
 
-class _Deadly:
-    """A store that ends the process at its n-th put, before or after it is done."""
-
-    def __init__(self, world: ShadowWorld, at: int, *, before: bool) -> None:
-        self._left, self._before, self._put = at, before, world.store.put
-        self._accept = world.accept
-        world.store.put = self.put  # type: ignore[method-assign]
-        world.accept = self.accept  # type: ignore[method-assign]
-        self._world = world
-
-    def _step(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise Crash
-
-    def _around(self, call: Callable[..., None], *what: object) -> None:
-        if self._before:
-            self._step()
-        call(*what)
-        if not self._before:
-            self._step()
-
-    def put(self, key: str, body: bytes) -> None:
-        self._around(self._put, key, body)
-
-    def accept(self, position: Position | None) -> None:
-        self._around(self._accept, position)
-
-    def disarm(self) -> None:
-        self._world.store.put = self._put  # type: ignore[method-assign]
-        self._world.accept = self._accept  # type: ignore[method-assign]
-
-
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     deaths=st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=4),
@@ -205,7 +77,7 @@ def test_killed_at_any_put_or_checkpoint_its_pages_are_the_same(
 ) -> None:
     world = ShadowWorld(batch_records_max=batch_records_max)
     for at, before in deaths:
-        deadly = _Deadly(world, at, before=before)
+        deadly = may_die(world, at, before=before)
         try:
             if not world.ended:
                 run_through(world, DATA)
@@ -239,7 +111,7 @@ def test_what_is_checkpointed_stands_in_its_lake_already() -> None:
 def test_it_leaves_its_pages_and_snapshots_and_no_other_object() -> None:
     world = ShadowWorld()
     run_through(world, DATA)
-    own = (f"shadow/{NAME}/", f"snapshots/{APPLICATION}-shadow-{NAME}/")
+    own = (FOLDER, f"snapshots/{APPLICATION}-shadow-{NAME}/")
     assert [key for key in world.store.keys("") if not key.startswith(own)] == []
     assert world.index.transactions == {}
     assert world.letters.rejections == {}
@@ -251,47 +123,38 @@ def test_it_begins_on_the_live_workers_state_and_goes_on_as_that_did() -> None:
     before = dict.fromkeys(live.store.keys(""))
     shadow = ShadowWorld(live=live, config=DetectorConfig(key_groups=KEY_GROUPS))
     run_through(shadow, DATA)
-    begun = ShadowPages(live.store, NAME).beginnings.find(SHARD)
+    begun = Notes(live.store, FOLDER).begun(SHARD)
     assert begun is not None
     assert begun.position is not None
     assert begun.at is not None
     at = int(begun.position.partition("-")[0])
     assert 0 < at < len(DATA)
     behind = World()
-    cut_at(behind, at)
+    deliver(behind, as_records(DATA[:at]))
     known = set(behind.pages())
     assert set(shadow.states()) == {state for state in live.pages() if state not in known}
     assert set(shadow.states()) != set(live.pages())
     assert dict.fromkeys(key for key in live.store.keys("") if "shadow" not in key) == before
 
 
-def cut_at(world: World, count: int) -> None:
-    """Everything up to `count`, committed."""
-    parts, records = world.worker(), iter(as_records(DATA[:count]))
-    while True:
-        parts.pipeline.take(records)
-        if parts.pipeline.empty:
-            return
-        parts.committer.commit(parts.pipeline.cut(0), world.accept)
-
-
 def test_once_begun_it_stays_where_it_began_whatever_history_comes_then() -> None:
     live = World(history_period=HOUR, history_kept=1_000 * HOUR)
-    cut_at(live, HALF)
+    deliver(live, as_records(DATA[:HALF]))
     shadow = ShadowWorld(live=live)
-    deadly = _Deadly(shadow, 4, before=True)  # behind the beginning, before the first checkpoint
+    deadly = may_die(shadow, 4, before=True)  # behind the beginning, before the first checkpoint
     with pytest.raises(Crash):
         run_through(shadow, DATA)
     deadly.disarm()
     assert shadow.checkpoint is None
-    note = ShadowPages(live.store, NAME).beginnings.find(SHARD)
+    note = Notes(live.store, FOLDER).begun(SHARD)
     assert note is not None
     parts, records = live.worker(), iter(as_records(DATA)[HALF:])
     parts.pipeline.take(records)
     parts.committer.commit(parts.pipeline.cut(0), live.accept)
     assert len(live.snapshots()._history.generations()) > 1  # type: ignore[union-attr]
     run_through(shadow, DATA)
-    assert ShadowPages(live.store, NAME).beginnings.find(SHARD) == note
+    assert Notes(live.store, FOLDER).begun(SHARD) == note
+    assert shadow.noted().holes == ()
 
 
 def of_another_seed(*_: object) -> None:
@@ -312,22 +175,82 @@ def test_a_state_that_the_candidate_cannot_use_is_nothing_to_begin_on(
     run_through(shadow, DATA)
     assert shadow.states() == alone
     first = from_datetime(datetime.fromisoformat(json.loads(DATA[0])["occurred_at"]))
-    assert ShadowPages(live.store, NAME).beginnings.every() == [Begun(at=first)]
+    assert shadow.noted().begun == (Begun(at=first, first="1-0"),)
+    assert shadow.noted().holes == ()
 
 
 def test_a_batch_is_prepared_without_a_trace_and_written_with_one() -> None:
     world = ShadowWorld()
-    sink = ShadowPages(world.store, NAME)
+    sink = ShadowPages(world.store, FOLDER)
     sink.begins_with_nothing = True
     parts = world.worker()
     parts.pipeline.take(iter(as_records(DATA[:20])))
     batch = parts.pipeline.cut(0).batch
     sink.prepare(batch)  # of a batch that is narrowed, or never committed
     prepared = sink.prepare(batch)
-    assert sink.beginnings.find(SHARD) == Begun()
+    assert sink.notes.begun(SHARD) == Begun()
     prepared.write()
-    assert sink.beginnings.find(SHARD) == Begun(at=batch.scored[0].transaction.occurred_at)
+    at = batch.scored[0].transaction.occurred_at
+    assert sink.notes.begun(SHARD) == Begun(at=at, first="1-0")
     assert not sink.begins_with_nothing
+
+
+# -- resharding -----------------------------------------------------------------------------------
+
+EDGE = 2**128 // KEY_GROUPS
+"""The first hash key of the second key group."""
+
+
+def test_a_split_and_a_merge_leave_the_pages_of_one_process() -> None:
+    """At the edge of key groups: no score changes there, whoever holds the shops."""
+    # Of the shops of DATA one in the first key group, which has none of them; and more to tell.
+    data = [body.replace(b"shop-2", b"shop-6") for body in DATA]
+    for number in range(60, 360, 20):
+        shop = ("shop-0", "shop-1", "shop-6")[number % 3]
+        at = START + number * MINUTE
+        data[number] = wire(number, shop=shop, kind="REFUND", at=at, total="9000.00")
+    records = as_records(data)
+    whole = ShadowWorld()
+    deliver(whole, records, end=records[-1].position)
+    family = Family({"low": {SHARD: HashRange()}, "high": {SHARD: HashRange()}})
+    family.ranges = {"low": HashRange(0, EDGE - 1), "high": HashRange(EDGE)}
+    family.parents["one"] = dict(family.ranges)
+    parent = ShadowWorld(family=family)
+
+    def child(shard_id: str, some: Sequence[Record]) -> ShadowWorld:
+        made = ShadowWorld(live=parent.live, family=family, shard_id=shard_id)
+        made.fence = parent.fence
+        theirs = [
+            msgspec.structs.replace(
+                record, position=Position(shard_id, record.position.sequence_number)
+            )
+            for record in some
+            if hash_key(shop_of(record)) in family.of(shard_id).own
+        ]
+        deliver(made, theirs, end=theirs[-1].position)
+        return made
+
+    deliver(parent, records[:140], end=records[139].position)
+    child("low", records[140:240])
+    child("high", records[140:240])
+    last = child("one", records[240:])
+    tellers = {row["shard_id"] for row in last.states().values()}
+    assert tellers == {SHARD, "low", "high", "one"}
+    assert without_shards(last) == without_shards(whole)
+    (begun,) = last.noted().begun  # children go on from their parents, and have none
+    assert begun.first == "1-0"
+    assert last.noted().holes == ()
+
+
+def without_shards(world: ShadowWorld) -> dict[tuple[str, int], dict[str, Any]]:
+    return {key: row | {"shard_id": ""} for key, row in world.states().items()}
+
+
+def shop_of(record: Record) -> str:
+    try:
+        return str(json.loads(record.data)["shop_id"])
+    except ValueError:
+        return "shop-0"
 
 
 # -- settings, and the services that they give -----------------------------------------------------

@@ -28,13 +28,15 @@ from sinks.dynamodb_fence import DynamoFence
 from sinks.fence import FencedOff
 from sinks.memory import MemoryObjectStore
 from sinks.parquet import ParquetSink
-from sinks.shadow_pages import Beginnings, Begun, ShadowPages, folder_of
+from sinks.shadow_notes import Begun, Failure, Hole, Noted, Notes, folder_of
+from sinks.shadow_pages import ShadowPages
 from tests.consumer.test_report import told
 from tests.consumer.world import SHARD, World, day_of_trade, run_through
 from tests.sinks.made import NOON, batch, page, scored
 
 START: Instant = 20_458 * DAY
 LATENESS = 15 * MINUTE
+FOLDER = folder_of("tillwatch", "bold")
 
 
 # -- the stretch ---------------------------------------------------------------------------------
@@ -44,7 +46,7 @@ def test_both_have_seen_what_the_one_behind_has_less_the_lateness() -> None:
     live = {"a": Stand("9-0", START + 5 * HOUR), "b": Stand("7-0", START + 3 * HOUR)}
     beside = {"a": Stand("4-0", START + 2 * HOUR), "b": Stand("7-0", START + 3 * HOUR)}
     begun = [Begun("1-0", START), Begun(at=START + HOUR), Begun()]
-    found = seen(live, beside, begun, LATENESS, 30 * DAY)
+    found = seen(live, beside, begun, [], LATENESS, 30 * DAY)
     assert found == Seen(START + HOUR, {"a": START + 2 * HOUR - LATENESS, "b": START + 3 * HOUR})
     assert found.end == START + 3 * HOUR
     assert found.holds("a", START + HOUR)
@@ -54,9 +56,20 @@ def test_both_have_seen_what_the_one_behind_has_less_the_lateness() -> None:
     assert found.holds("long-ended", START + 9 * HOUR)
 
 
+def test_behind_a_hole_the_stretch_begins_anew() -> None:
+    both = {"a": Stand("9-0", START + 5 * HOUR)}
+    holes = [
+        Hole("a", "3-0", "5-0", START + HOUR, START + 3 * HOUR),
+        Hole("a", "1-0", "2-0", START, START + HOUR),
+        Hole("a", "7-0", "8-0"),
+    ]
+    found = seen(both, both, [Begun("1-0", START)], holes, LATENESS, 30 * DAY)
+    assert found == Seen(START + 3 * HOUR, {"a": START + 5 * HOUR})
+
+
 def test_a_shard_that_one_has_not_come_to_is_left_out() -> None:
     live = {"a": Stand("9-0", START), "b": Stand("9-0", START)}
-    found = seen(live, {"a": Stand("9-0", None)}, [], LATENESS, DAY)
+    found = seen(live, {"a": Stand("9-0", None)}, [], [], LATENESS, DAY)
     assert found == Seen(START - DAY, {"a": None, "b": None})
     assert found.end is None
     assert not found.holds("a", START - HOUR)
@@ -66,7 +79,7 @@ def test_a_shard_that_one_has_not_come_to_is_left_out() -> None:
 def test_what_is_deleted_of_a_shadow_by_now_was_not_left_out_by_it(begun: list[Begun]) -> None:
     """S3 takes its pages and notes away after the retention; live pages may be kept longer."""
     live, beside = (Stand("9-0", START + days * DAY) for days in (40, 39))
-    found = seen({"a": live}, {"a": beside}, begun, LATENESS, 30 * DAY)
+    found = seen({"a": live}, {"a": beside}, begun, [], LATENESS, 30 * DAY)
     assert not found.holds("a", START + 10 * DAY - 1)
     assert found.holds("a", START + 10 * DAY)
 
@@ -99,6 +112,7 @@ def test_where_an_application_stands_is_in_the_snapshot_of_its_checkpoint() -> N
     (stand,) = stands(table, world.fence, world.store).values()
     assert stand.checkpoint == SHARD_END
     assert stand.watermark is not None
+    assert stand.model_version == world.config.model_version()
     for nothing in (Rows(None), Rows("1-0", None)):
         table = nothing
         assert stands(table, world.fence, world.store) == {}
@@ -110,12 +124,15 @@ def test_where_an_application_stands_is_in_the_snapshot_of_its_checkpoint() -> N
 # -- the report ----------------------------------------------------------------------------------
 
 
+NOTED = Noted(configs={"m-2": '{"pages_per_shop_week":0.05}'})
+
+
 def made(
     live: list[ToldPage], beside: list[ToldPage], findings: dict[str, str], **more: Any
 ) -> ShadowReport:
     within = more.pop("within", Seen(START, {"a": START + DAY}))
-    configs = {"m-2": '{"pages_per_shop_week":0.05}'}
-    return make_shadow_report("bold", within, live, beside, findings, configs)
+    noted = more.pop("noted", NOTED)
+    return make_shadow_report("bold", within, live, beside, findings, noted, ["m-2"])
 
 
 def one(name: str, *evidence: str, version: str = "m-1", **fields: Any) -> ToldPage:
@@ -179,11 +196,56 @@ def test_what_makes_it_worth_less_is_said() -> None:
     mixed = [*SHADOW, one("q-more", "t-12", version="m-3")]
     behind = Seen(START, {"a": START + DAY, "b": None})
     text = as_text(made(LIVE, mixed, {}, within=behind))
-    assert "several configurations" in text
+    assert "DO NOT PROMOTE" in text
+    assert "(4 of m-2, 1 of m-3)" in text
+    assert "The shadow runs as m-2." in text
+    assert "configurations" not in as_text(made(LIVE, SHADOW, {}))
     assert "left out: b." in text
     assert "Of the 2 lost pages people judged none." in text
     assert "model version" in as_text(made([one("p", "t-1", version="m-2")], SHADOW, {}))
     assert "no stretch yet" in as_text(made(LIVE, SHADOW, {}, within=Seen(None, {"a": None})))
+
+
+def test_holes_and_failures_are_told() -> None:
+    noted = msgspec.structs.replace(
+        NOTED,
+        holes=(Hole("a", "3-0", "5-0", START, START + HOUR), Hole("b", "6-0", "7-0")),
+        failed=1_234,
+        failures=(
+            Failure("a", "4-0", "scoring_failed", "KeyError: 'x' (shop.py:7)", "shop-1", "m-2"),
+            Failure("b", "9-1", "scoring_failed", "ValueError: of ann@example.com"),
+        ),
+    )
+    report = made(LIVE, SHADOW, {}, noted=noted)
+    for text in (as_text(report).replace("\\", ""), as_html(report)):
+        assert "a it is not known that the shadow saw what came behind 3-0" in text
+        assert "(2026-01-05 00:00:00) and before 5-0 (2026-01-05 01:00:00)" in text
+        assert "behind 6-0 (no time known)" in text
+        assert "failed at 1,234 transactions" in text
+        assert "a/4-0" in text
+        assert "b/9-1" in text
+        assert "ann@example.com" not in text
+    line = json.loads(as_json(report))
+    assert line["model_versions"] == ["m-2"]
+    assert line["pages_of"] == {"m-2": 4}
+    assert line["holes"][0] == {
+        "shard_id": "a",
+        "after": "3-0",
+        "first": "5-0",
+        "from": "2026-01-05T00:00:00.000Z",
+        "to": "2026-01-05T01:00:00.000Z",
+    }
+    assert line["holes"][1]["to"] is None
+    assert line["failed"] == 1_234
+    assert line["failures"][0]["detail"] == "KeyError: 'x' (shop.py:7)"
+    assert "ann@example.com" not in json.dumps(line)
+
+
+def test_what_the_shadow_ran_with_before_is_told_where_no_page_is_left_of_it() -> None:
+    noted = Noted(configs=NOTED.configs | {"m-1": "{}"})
+    text = as_text(made(LIVE, SHADOW, {}, noted=noted)).replace("\\", "")
+    assert "(4 of m-2, 0 of m-1)" in text
+    assert "The candidate m-1: {}" in text
 
 
 # -- the lakes -----------------------------------------------------------------------------------
@@ -197,7 +259,7 @@ def write(folder: Path, *pages: Page, verdicts: tuple[Verdict, ...] = ()) -> Non
     store = DirectoryObjectStore(folder)
     some = msgspec.structs.replace(batch(scored(1)), pages=pages, verdicts=verdicts)
     ParquetSink(store).write(some)
-    ShadowPages(store, "bold").write(some)
+    ShadowPages(store, FOLDER).write(some)
 
 
 def test_a_page_is_its_last_state_with_the_evidence_of_all(tmp_path: Path) -> None:
@@ -205,7 +267,7 @@ def test_a_page_is_its_last_state_with_the_evidence_of_all(tmp_path: Path) -> No
     second = page(1, "updated", evidence=("t-3", "t-2"), refunded_total=2_550)
     write(tmp_path, first, second)
     write(tmp_path, first, second)
-    for where in (tmp_path, tmp_path / folder_of("bold")):
+    for where in (tmp_path, tmp_path / FOLDER):
         (found,) = pages_in(lake(where))
         assert found.told.evidence == ("t-3", "t-2", "t-1")
         assert str(found.told.refunded) == "25.50"
@@ -228,7 +290,7 @@ def test_the_last_verdict_counts_and_a_shadow_keeps_none(tmp_path: Path) -> None
     earlier = msgspec.structs.replace(verdict, finding="ok", given_at=NOON)
     write(tmp_path, page(), verdicts=(verdict, earlier))
     assert findings_in(lake(tmp_path)) == {"p-1": "fraud"}
-    assert findings_in(lake(tmp_path / folder_of("bold"))) == {}
+    assert findings_in(lake(tmp_path / FOLDER)) == {}
 
 
 # -- its end -------------------------------------------------------------------------------------
@@ -244,12 +306,14 @@ def test_the_end_of_a_shadow_takes_everything_of_it_and_nothing_else(aws: AwsEnd
     (shard,) = live.shards
     for fence in fences:
         fence.advance(shard)
-    Beginnings(store, "bold").note(shard, Begun())
+    folder = folder_of(live.application, "bold")
+    Notes(store, folder).note_begun(shard, Begun())
     for key in (
-        f"shadow/bold/pages/date=2026-01-05/{shard}.parquet",
+        f"{folder}pages/date=2026-01-05/{shard}.parquet",
+        "shadow/another/bold/begun/x.json",
         f"snapshots/{beside.application}/{shard}/1-0.1.0",
         f"snapshots/{live.application}/{shard}/1-0.1.0",
-        "shadow/bolder/begun/x.json",
+        f"{folder[:-1]}er/begun/x.json",
         "pages/date=2026-01-05/x.parquet",
     ):
         store.put(key, b"x")
@@ -261,7 +325,7 @@ def test_the_end_of_a_shadow_takes_everything_of_it_and_nothing_else(aws: AwsEnd
     def ending(lease: Any) -> Ending:
         table = LeaseTable(client, beside.application, stop)
         return Ending(
-            "bold", beside.application, client, table, lease or Unheld(table.row, stop),
+            folder, beside.application, client, table, lease or Unheld(table.row, stop),
             fences[1], store, store,
         )  # fmt: skip
 
@@ -274,7 +338,8 @@ def test_the_end_of_a_shadow_takes_everything_of_it_and_nothing_else(aws: AwsEnd
     assert f"the table {beside.application}" in lines
     assert store.keys("") == [
         "pages/date=2026-01-05/x.parquet",
-        "shadow/bolder/begun/x.json",
+        "shadow/another/bold/begun/x.json",
+        f"{folder[:-1]}er/begun/x.json",
         f"snapshots/{live.application}/{shard}/1-0.1.0",
     ]
     assert fences[0].look(shard).epoch == 1

@@ -8,9 +8,8 @@ from events.instant import DAY, MINUTE
 from events.suppression import Lift, suppression
 from sinks.sns import is_sent
 from tests.anomaly.trade import MONDAY
-from tests.consumer.test_checkpoint import _booby_trap, _Crashing
 from tests.consumer.test_pipeline_suppressions import SHOP, START, stream
-from tests.consumer.world import Crash, World, run_through
+from tests.consumer.world import Crash, Crashing, World, booby_trap, run_through
 
 TIMED = suppression(SHOP, START + 60 * MINUTE, given_at=MONDAY)
 LIFTED = suppression(SHOP, START + DAY, given_at=MONDAY)
@@ -21,17 +20,16 @@ DATA = {
 }
 
 
-def through(data: list[bytes], *crashes: _Crashing) -> World:
+def through(data: list[bytes], *crashes: Crashing) -> World:
     """What comes of `data` where workers die at these calls to a service."""
     world = World(batch_records_max=40)
     for crash in crashes:
-        undo = _booby_trap(world, crash, before=True)
+        booby_trap(world, crash)
         try:
             with suppress(Crash):
                 run_through(world, data)
         finally:
-            for owner, name, original in undo:
-                setattr(owner, name, original)
+            crash.disarm()
     if not world.ended:
         run_through(world, data)
     return world
@@ -40,7 +38,7 @@ def through(data: list[bytes], *crashes: _Crashing) -> World:
 @pytest.mark.parametrize("rule", ["timed", "lifted"])
 def test_a_rule_survives_every_death_of_its_worker(rule: str) -> None:
     data = DATA[rule]
-    counted = _Crashing(0)
+    counted = Crashing(0, before=True)
     uninterrupted = through(data, counted)
     kept_back = [page for page in uninterrupted.pages().values() if page.suppressed_by is not None]
     assert kept_back
@@ -50,7 +48,8 @@ def test_a_rule_survives_every_death_of_its_worker(rule: str) -> None:
     assert set(uninterrupted.mailbox.sent) == told
     # Around the burst, which is the stream's end; and again a few calls behind that.
     for ahead in (14, 9):
-        crashes = (_Crashing(-counted.left - ahead), _Crashing(9 - ahead // 2))
+        deaths = (-counted.left - ahead, 9 - ahead // 2)
+        crashes = [Crashing(at, before=True) for at in deaths]
         killed = through(data, *crashes)
         assert crashes[0].left <= 0
         assert killed.pages() == uninterrupted.pages()

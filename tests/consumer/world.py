@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from anomaly.detector import DetectorConfig
-from consumer.checkpoint import Committer
+from consumer.checkpoint import Committer, DeadLetters, Lake
 from consumer.duplicates import Duplicates
 from consumer.golden import GoldenScores
 from consumer.hours import Hours
@@ -42,6 +43,7 @@ APPLICATION = "tillwatch"
 START: Instant = 1_767_600_000_000_000
 """2026-01-05T08:00Z, a Monday."""
 KEY_GROUPS = 2
+LIVE = DetectorConfig(key_groups=KEY_GROUPS)
 
 
 def wire(
@@ -116,6 +118,42 @@ class Crash(Exception):  # noqa: N818 -- it stands for kill -9
     """The process ends here."""
 
 
+class Crashing:
+    """Ends the process at the n-th call that goes through it, before or after it is done."""
+
+    def __init__(self, at: int, *, before: bool) -> None:
+        self.left, self._before = at, before
+        self._undo: list[tuple[object, str, Any]] = []
+
+    def trap(self, owner: object, *names: str) -> None:
+        """Let the calls of `owner` go through it."""
+        for name in names:
+            original = getattr(owner, name)
+            self._undo.append((owner, name, original))
+            setattr(owner, name, self._around(original))
+
+    def disarm(self) -> None:
+        """Put back what was trapped."""
+        for owner, name, original in self._undo:
+            setattr(owner, name, original)
+
+    def _around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if self._before:
+                self._step()
+            result = call(*args, **kwargs)
+            if not self._before:
+                self._step()
+            return result
+
+        return wrapped
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+
 class Mailbox:
     """A topic with its ledger: keeps each revision of a page once, in the order they were sent."""
 
@@ -179,9 +217,12 @@ class World:
     history_period: Instant = 0
     history_kept: Instant = 0
     sinks_before: Callable[["World"], Sequence[Sink]] = lambda world: [world.index]
+    shard_id: str = SHARD
+    config: DetectorConfig = LIVE
 
-    def snapshots(self, shard_id: str = SHARD) -> Snapshots:
+    def snapshots(self, shard_id: str | None = None) -> Snapshots:
         """The snapshots of one shard, not yet taken."""
+        shard_id = shard_id or self.shard_id
         golden = GoldenScores(KEY_GROUPS)
         history = SnapshotHistory(
             self.store,
@@ -194,34 +235,45 @@ class World:
 
     def worker(self, name: str = "worker-1") -> Parts:
         """A new process's parts, restored from the checkpoint."""
-        stop = threading.Event()
         snapshots = self.snapshots()
         snapshots.take(self.leases.of(name))
         restored = (
             Restored(State()) if self.checkpoint is None else snapshots.load(self.checkpoint.slug)
         )
-        state = restored.state
+        lake = ParquetSink(self.store, writer=name)
+        sinks = [*self.sinks_before(self), lake]
+        return self.parts(restored, snapshots, sinks, self.letters, lake, self.mailbox.send)
+
+    def parts(
+        self,
+        restored: Restored,
+        snapshots: Snapshots,
+        sinks: Sequence[Sink],
+        letters: DeadLetters,
+        lake: Lake,
+        send: Callable[[Page], bool],
+    ) -> Parts:
+        """Parts that go on from `restored` and write to what is given."""
+        stop, state = threading.Event(), restored.state
         duplicates = Duplicates(200)
         duplicates.restore(state.duplicates)
-        hours = Hours(SHARD, self.lateness, state.hours)
-        config = DetectorConfig(key_groups=KEY_GROUPS)
-        lake = ParquetSink(self.store, writer=name)
-        outbox = PromptOutbox(self.mailbox.send, stop, state.pages)
+        hours = Hours(self.shard_id, self.lateness, state.hours)
+        outbox = PromptOutbox(send, stop, state.pages)
         committer = Committer(
-            [*self.sinks_before(self), lake],
-            self.letters,
+            sinks,
+            letters,
             lake,
             snapshots,
             hours,
             outbox,
             state,
-            config.model_version(),
+            self.config.model_version(),
             stop=stop,
             reject_share=RejectShare(1.0, state.rejects),
         )
         pipeline = Pipeline(
             Parser(Pseudonymizer(b"a key for tests only")).parse,
-            Scorer(config, state.shops, state.groups),
+            Scorer(self.config, state.shops, state.groups),
             duplicates,
             key_groups=KEY_GROUPS,
             batch_records_max=self.batch_records_max,
@@ -269,14 +321,29 @@ class World:
 
 def run_through(world: World, data: Sequence[bytes]) -> None:
     """Deliver everything behind the checkpoint, and end the shard."""
-    parts = world.worker()
-    parts.committer.publish()
     behind = 0 if world.checkpoint is None else int(world.checkpoint.sequence_number)
-    records = iter(as_records(data)[behind:])
+    deliver(world, as_records(data)[behind:], end=Position(SHARD, str(len(data))))
+
+
+def deliver(world: World, records: Iterable[Record], *, end: Position | None = None) -> None:
+    """Let a worker take and commit `records`, and the end of the shard where that is given."""
+    parts, coming = world.worker(), iter(records)
+    parts.committer.publish()
     while True:
-        parts.pipeline.take(records)
+        parts.pipeline.take(coming)
         if parts.pipeline.empty:
             break
         parts.committer.commit(parts.pipeline.cut(0), world.accept)
-    cut = parts.pipeline.cut(0, whole=True, at=Position(SHARD, str(len(data))))
-    parts.committer.commit(cut, world.accept, shard_end=True)
+    if end is not None:
+        cut = parts.pipeline.cut(0, whole=True, at=end)
+        parts.committer.commit(cut, world.accept, shard_end=True)
+
+
+def booby_trap(world: World, crash: Crashing) -> None:
+    """Every call to a service may be the last one."""
+    crash.trap(world.index, "write")
+    crash.trap(world.letters, "write_rejections")
+    crash.trap(world.store, "put", "get", "delete")
+    crash.trap(world.fence, "advance", "note")
+    crash.trap(world.mailbox, "send")
+    crash.trap(world, "accept")

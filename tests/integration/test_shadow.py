@@ -46,6 +46,7 @@ from local.verdict import faults
 from local.worker import WORKER_STOP_SECONDS_MAX, start_worker
 from sinks.archive_object import name_of
 from sinks.schema import PAGE_SCHEMA
+from sinks.shadow_notes import folder_of
 from sinks.sns import SENT
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -115,7 +116,7 @@ def shadow_rows(stack: Stack) -> dict[tuple[str, int], dict[str, Any]]:
     s3, bucket = stack.aws.client("s3"), stack.provisioned.bucket
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for key in objects(stack):
-        if not key.startswith(f"shadow/{NAME}/pages/"):
+        if not key.startswith(f"{folder_of(stack.provisioned.application, NAME)}pages/"):
             continue
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         for row in pq.read_table(BytesIO(body), partitioning=None).to_pylist():
@@ -250,7 +251,8 @@ def take_with_a_kill(stack: Stack, beside: Beside, records: list[Keyed]) -> None
 
 
 def own_folders(beside: Beside) -> tuple[str, str]:
-    return f"shadow/{NAME}/", f"snapshots/{beside.made.application}/"
+    live = beside.made.application.removesuffix(f"-shadow-{NAME}")
+    return folder_of(live, NAME), f"snapshots/{beside.made.application}/"
 
 
 def assert_live_is_as_if_alone(
