@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchmarks.indexing import WARM_UP_DOCUMENTS, the_sink
+from benchmarks.indexing import the_sink
 from benchmarks.records import SHOPS, wire_records
 from consumer.daemon import prepare
 from consumer.settings import Settings
+from local.opensearch import OpenSearchNode
 from local.part import Part
 from local.producer import put_all
 from local.stack import Stack
@@ -27,6 +28,7 @@ _SECONDS_MAX = 300
 _STOP_SECONDS_MAX = 75.0
 _MIB = 2**20
 MANY_SHOPS = 1_000
+_WARM_UP_ROUNDS, _WARM_UP_DOCUMENTS = 16, 40_000
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -92,8 +94,9 @@ def _kind(command: str) -> str | None:
 def _warm(url: str) -> None:
     """Let the node index for a while: clusters run for weeks; a young JVM takes twice as long."""
     client = connect(url)
-    the_sink(url, WARM_UP_DOCUMENTS)
-    client.indices.delete(index="transactions-*,operations", ignore_unavailable=True)
+    for _ in range(_WARM_UP_ROUNDS):
+        the_sink(url, _WARM_UP_DOCUMENTS)
+        client.indices.delete(index="transactions-*,operations", ignore_unavailable=True)
     client.close()
 
 
@@ -102,7 +105,8 @@ def _preloaded(records: int, shops: int = SHOPS) -> Iterator[tuple[Stack, dict[s
     """A stack with `records` on the one shard of its stream, and where that shard ends."""
     with (
         tempfile.TemporaryDirectory(prefix="tillwatch-bench-") as folder,
-        Stack(Path(folder) / "state", heap="1g", progress=_say) as stack,
+        OpenSearchNode(Path(folder) / "node", heap="1g", quickly=False) as node,
+        Stack(Path(folder) / "state", node=node, progress=_say) as stack,
     ):
         kinesis = stack.aws.client("kinesis")
         made = stack.provisioned

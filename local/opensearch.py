@@ -74,7 +74,9 @@ class OpenSearchNode:
 
     Everything it writes lies in `folder`, which it empties first. `heap` is Java's -Xmx; `settings`
     go into opensearch.yml over the ones here. The kernel chooses its ports; with `keeps_its_port`
-    it takes one that it can have again, and can be ended and resumed.
+    it takes one that it can have again, and can be ended and resumed. Java compiles `quickly`, which
+    serves for minutes, or else as servers do that run for weeks: twice as fast in the end, and
+    slower for the first hundreds of thousands of documents.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class OpenSearchNode:
         heap: str = "512m",
         settings: dict[str, str] | None = None,
         keeps_its_port: bool = False,
+        quickly: bool = True,
         release: Release = OPENSEARCH_3,
         progress: Progress = lambda _: None,
     ) -> None:
@@ -92,6 +95,7 @@ class OpenSearchNode:
         self.settings = _SETTINGS | (settings or {})
         self.url = ""
         self._keeps_its_port = keeps_its_port
+        self._quickly = quickly
         self._base_port = -1
         self._progress = progress
         self._release = release
@@ -145,8 +149,8 @@ class OpenSearchNode:
         return [
             str(JAVA),
             f"-Xmx{self.heap}",
-            "-XX:+UseSerialGC",  # this and the next halve the start, and the threads
-            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",  # this and stopping at level 1 halve the start, and the threads
+            f"-XX:TieredStopAtLevel={1 if self._quickly else 4}",
             f"-Djava.io.tmpdir={self.folder / 'temporary'}",
             f"-XX:ErrorFile={self.folder / 'crash.log'}",
             "-cp",
