@@ -120,7 +120,8 @@ class Assembly:
         pipeline.skip(known)
         if services.shadow is not None:
             met = None if checkpoint is not None else lambda: pipeline.met_known
-            services.shadow.watch(shard_id, config, checkpoint or known, state.hours.watermark, met)
+            at = state.hours.watermark
+            services.shadow.watch(shard_id, config, checkpoint or known, at, met)
         _log.info(
             "shard taken",
             extra={
