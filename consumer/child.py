@@ -119,9 +119,7 @@ class Assembly:
         )
         pipeline.skip(known)
         if services.shadow is not None:
-            met = None if checkpoint is not None else lambda: pipeline.met_known
-            at = state.hours.watermark
-            services.shadow.watch(shard_id, config, checkpoint or known, at, met)
+            services.shadow.watch(shard_id, config, checkpoint, known, state.hours, pipeline)
         _log.info(
             "shard taken",
             extra={

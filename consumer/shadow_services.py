@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from anomaly.detector import DetectorConfig
 from consumer.golden import GoldenScores
+from consumer.hours import HoursState
 from consumer.lineage import HashRange, Lineage
+from consumer.pipeline import Pipeline
 from consumer.rebuild_start import Starts
 from consumer.shadow_begin import Beginning, begin, watch
 from consumer.snapshots import Snapshots
-from events.instant import Instant
 from events.page import Page
 from events.position import Position
 from sinks.dynamodb_fence import DynamoFence
@@ -88,16 +89,22 @@ class ShadowServices:
         self,
         shard_id: str,
         config: DetectorConfig,
-        after: Position | None,
-        at: Instant | None,
-        met: Callable[[], bool] | None,
+        checkpoint: Position | None,
+        known: Position | None,
+        hours: HoursState,
+        pipeline: Pipeline,
     ) -> None:
-        """See shadow_begin.watch; `met` is None where the shard goes on from a checkpoint.
+        """See shadow_begin.watch; the state is equal to `checkpoint`, else to `known`.
 
-        No record up to there is delivered again then: the stream is asked whether it has the last.
+        Behind a checkpoint no record up to there is delivered again, which would show that the
+        stream goes on from it: so the stream is asked whether it has the last.
         """
-        joined = met is None and after is not None and self._goes_on(shard_id, after)
-        watch(self.pages, shard_id, config, after, at, met or (lambda: joined))
+
+        def joined() -> bool:
+            return pipeline.met_known if checkpoint is None else there
+
+        there = checkpoint is not None and self._goes_on(shard_id, checkpoint)
+        watch(self.pages, shard_id, config, checkpoint or known, hours.watermark, joined)
 
     def _goes_on(self, shard_id: str, checkpoint: Position) -> bool:
         """Whether the stream goes on from `checkpoint`, or the live worker has no more either."""
