@@ -9,6 +9,7 @@ from aws_cdk import App, CfnOutput, Environment, Stack, Tags
 from infra.alarm import Names
 from infra.alarms import alarms
 from infra.plan import Plan, PlanError, read
+from infra.shadow import shadow
 from infra.state import State, state
 from infra.worker import workers
 
@@ -44,6 +45,7 @@ def _run(app: Any, plan: Plan, held: State) -> Any:
         description="Tillwatch's workers and their alarms. docs/infra.md",
     )
     made = workers(stack, plan, held)
+    shadow(stack, plan, held, made.cluster)
     names = Names(
         application=plan.application,
         account=plan.account,

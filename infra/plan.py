@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import ValidationError
 
+from consumer.settings import SHADOW_NAME
 from infra.worker_settings import Declared, declared
 
 PREFIX: Final = "tillwatch:"
@@ -59,6 +60,9 @@ class Plan(msgspec.Struct, frozen=True):
     alarm_emails: tuple[str, ...]
     archive_key_secret: str | None
     archive_keys_old_secret: str | None
+    shadow: str | None
+    shadow_detector: str | None
+    """The file of what the shadow runs with otherwise, as JSON."""
 
     @property
     def application(self) -> str:
@@ -111,6 +115,8 @@ def read(context: Mapping[str, Any]) -> Plan:
         values["zones"] = zones
     else:
         faults.append(f"{PREFIX}search_nodes: there must be one in each of {len(zones)} zones")
+    if (values.get("shadow") is None) != (values.get("shadow_detector") is None):
+        faults.append(f"{PREFIX}shadow: it and shadow_detector go together")
     if faults:
         raise PlanError("\n".join(sorted(faults)))
     return Plan(settings=settings, chosen=frozenset(chosen), **values)
@@ -167,6 +173,22 @@ def _secret(text: str) -> str | None:
     return text or None
 
 
+def _shadow(text: str) -> str | None:
+    if text and not re.fullmatch(SHADOW_NAME, text):
+        raise ValueError("small letters, digits and hyphens, 32 at most")
+    return text or None
+
+
+def _detector(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.DecodeError:
+        raise ValueError("it must be a JSON object") from None
+    return text
+
+
 KNOWN: Final[dict[str, tuple[Callable[[str], Any], str | None, str]]] = {
     "account": (_account, None, "AWS account, 12 digits."),
     "image": (_image, None, "Image of the worker in ECR, with a tag or better a digest."),
@@ -184,5 +206,7 @@ KNOWN: Final[dict[str, tuple[Callable[[str], Any], str | None, str]]] = {
     "alarm_emails": (_list, "", "Addresses that alarms are sent to."),
     "archive_key_secret": (_secret, "", "ARN of the secret with the raw archive's key, if any."),
     "archive_keys_old_secret": (_secret, "", "ARN of the secret with the keys before it, if any."),
+    "shadow": (_shadow, "", "Name of a shadow to run beside the workers, if any."),
+    "shadow_detector": (_detector, "", "What that runs with otherwise, a JSON object as text."),
 }
 """By name: how it is read, what it is where nobody says (None: somebody has to), what it means."""

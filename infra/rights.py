@@ -44,11 +44,53 @@ def worker(places: Places) -> Iterator[Any]:
     yield _allow("Write", ["s3:PutObject"], places.objects(*written))
     yield _allow("Read", ["s3:GetObject"], places.objects(*own[:2], "compacted"))
     yield _allow("Discard", ["s3:DeleteObject"], places.objects(*own))
+    yield _allow("Ledger", ["dynamodb:GetItem", "dynamodb:UpdateItem"], [kept.ledger.table_arn])
+    yield _allow("Pages", ["sns:Publish"], [kept.pages.topic_arn])
+    yield _allow("DeadLetters", ["sqs:SendMessage"], [kept.dead_letters.queue_arn])
+    yield from _consuming(places, application)
+
+
+def shadow(places: Places, name: str) -> Iterator[Any]:
+    """The rights of `tillwatch run` as the shadow `name`: it can page, index and publish nothing.
+
+    It writes its own pages, notes, snapshots, fences and KCL's tables, and reads of the live
+    worker's what it begins on.
+    """
+    application = places.plan.application
+    own = f"{application}-shadow-{name}"
+    told, snapshots = f"shadow/{application}/{name}", f"snapshots/{own}"
+    yield _allow("Write", ["s3:PutObject"], places.objects(told, snapshots))
+    yield _allow(
+        "Read", ["s3:GetObject"], places.objects(told, snapshots, f"history/{application}")
+    )
+    yield _allow("Discard", ["s3:DeleteObject"], places.objects(snapshots))
+    ledger = places.kept.ledger.table_arn
+    yield _fences("Fences", ["dynamodb:GetItem", "dynamodb:UpdateItem"], ledger, own)
+    yield _fences("LiveFences", ["dynamodb:GetItem"], ledger, application)
+    yield from _consuming(places, own)
+
+
+def _fences(sid: str, actions: list[str], table: str, application: str) -> Any:
+    """Of the ledger's table those rows alone that are the fences of one KCL application."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[table],
+        conditions={
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"fence#{application}#*"]},
+            # A call that names no key would pass the line above.
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    )
+
+
+def _consuming(places: Places, application: str) -> Iterator[Any]:
+    """What reading the stream as the KCL application takes, whatever comes of it."""
+    kept = places.kept
     # Without a prefix: S3 says "none there" of an object, and not "not allowed", only to who may
     # list the bucket as a whole.
     yield _allow("List", ["s3:ListBucket"], [places.lake.bucket.bucket_arn])
-    yield _allow("Ledger", ["dynamodb:GetItem", "dynamodb:UpdateItem"], [kept.ledger.table_arn])
-    yield from _leases(places)
+    yield from _leases(places, application)
     yield _allow(
         "Stream",
         [
@@ -60,8 +102,6 @@ def worker(places: Places) -> Iterator[Any]:
         ],
         [kept.stream.stream_arn],
     )
-    yield _allow("Pages", ["sns:Publish"], [kept.pages.topic_arn])
-    yield _allow("DeadLetters", ["sqs:SendMessage"], [kept.dead_letters.queue_arn])
     yield _allow(
         "Pseudonyms", ["secretsmanager:GetSecretValue"], [kept.pseudonym_secret.secret_arn]
     )
@@ -74,9 +114,8 @@ def worker(places: Places) -> Iterator[Any]:
     )
 
 
-def _leases(places: Places) -> Iterator[Any]:
+def _leases(places: Places, application: str) -> Iterator[Any]:
     """What KCL does with the tables that it makes."""
-    application = places.plan.application
     leases = places.table(application)
     others = [places.table(f"{application}{name}") for name in KCL_TABLES]
     yield _allow(
@@ -98,7 +137,7 @@ def _leases(places: Places) -> Iterator[Any]:
 
 
 def operator(places: Places) -> Iterator[Any]:
-    """What `dlq`, `rebuild`, `replay`, `erase`, `compact` and `lifecycle` need besides."""
+    """What a person's commands need besides: `dlq`, `rebuild`, `erase`, `shadow report` …."""
     kept, application = places.kept, places.plan.application
     bucket = places.lake.bucket
     rewritten = [
@@ -106,7 +145,7 @@ def operator(places: Places) -> Iterator[Any]:
         "compacted",
         "pages",
         "verdicts",
-        "shadow",
+        f"shadow/{application}",
         "dead-letters",
         f"staging/{application}",
         f"snapshots/{application}",
@@ -139,6 +178,12 @@ def operator(places: Places) -> Iterator[Any]:
         [kept.dead_letters.queue_arn],
     )
     yield _allow("Redrive", ["kinesis:PutRecord"], [kept.stream.stream_arn])
+    # For `shadow report`; the ledger's fences it reads anyway.
+    yield _allow(
+        "ShadowLeases",
+        ["dynamodb:GetItem", "dynamodb:Scan"],
+        [places.table(f"{application}-shadow-*")],
+    )
     yield _allow("RedriveLedger", ["dynamodb:DeleteItem"], [kept.ledger.table_arn])
 
 

@@ -24,6 +24,8 @@ class State(msgspec.Struct, frozen=True):
     domain: Any
     worker: Any
     operator: Any
+    tasks: Any
+    """Who may take a role: tasks of this account."""
 
 
 def state(app: Any, plan: Plan) -> State:
@@ -67,6 +69,12 @@ def state(app: Any, plan: Plan) -> State:
         "TillsPolicyArn": tills.managed_policy_arn,
     }.items():
         CfnOutput(stack, name, value=value)
+    # A shadow's rights are on these. Exported with it alone, they could not be taken back with it:
+    # this stack is deployed first, while the other still refers to them.
+    made = places.kept
+    for arn in (made.stream.stream_arn, made.key.key_arn, made.ledger.table_arn):
+        stack.export_value(arn)
+    stack.export_value(places.lake.bucket.bucket_arn)
     return State(
         stack=stack,
         kept=places.kept,
@@ -75,4 +83,5 @@ def state(app: Any, plan: Plan) -> State:
         domain=search,
         worker=worker,
         operator=operator,
+        tasks=tasks,
     )

@@ -79,3 +79,15 @@ class Stacks:
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
     """Both stacks of `CONTEXT`."""
     return Stacks(CONTEXT, tmp_path_factory.mktemp("stacks"))
+
+
+SHADOW = {
+    "tillwatch:shadow": "bold",
+    "tillwatch:shadow_detector": '{"pages_per_shop_week": 0.05}',
+}
+
+
+@pytest.fixture(scope="session")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
+    """Both stacks with a shadow."""
+    return Stacks(CONTEXT | SHADOW, tmp_path_factory.mktemp("beside"))

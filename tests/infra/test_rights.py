@@ -43,7 +43,7 @@ def path(resource: Any) -> str:
     return text.split('"/', 1)[1].split('"', 1)[0] if '"/' in text else text
 
 
-def may(stacks: Stacks, role: str, action: str, key: str) -> bool:
+def may(stacks: Stacks, role: str, action: str, key: str, *, runs: bool = False) -> bool:
     """Whether a role may do `action` to the object `key` of the lake."""
     return any(
         action in listed(statement["Action"])
@@ -51,7 +51,7 @@ def may(stacks: Stacks, role: str, action: str, key: str) -> bool:
             "lake" in json.dumps(resource) and fnmatchcase(key, path(resource))
             for resource in listed(statement["Resource"])
         )
-        for statement in statements(stacks, role)
+        for statement in statements(stacks, role, runs=runs)
     )
 
 
