@@ -289,6 +289,8 @@ def assert_report_lists(stack: Stack, difference: Comparison, out: Path) -> None
         money = {currency: str(total) for currency, total in refunded(pages).items()}
         assert line["money"][name] == money
     assert line["lost_found"] == {"fraud": 1}
+    assert line["holes"] == []  # it was killed, and the stream had all that it needed
+    assert (line["failed"], len(line["model_versions"])) == (0, 1)
     assert f"Of the {len(difference.lost)} lost pages people judged 1: 1 fraud." in out.read_text()
 
 
