@@ -86,7 +86,7 @@ def watch(
     notes = pages.notes
     notes.note_config(config.model_version(), msgspec.json.encode(config))
     noted = notes.begun(shard_id)
-    pages.begins_with_nothing = noted is not None and noted.at is None
+    pages.begins_with_nothing = noted == Begun()
     pages.unsure = None
     if after is not None:
         pages.unsure = Unsure(after, after, at, joined)

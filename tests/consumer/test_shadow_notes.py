@@ -1,27 +1,47 @@
 """What a shadow writes down: the holes in what it saw, and what the candidate fails at."""
 
+import gc
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from consumer.candidate import detector_config
+from consumer.lease import WORKER_VARIABLE
+from consumer.lineage import Ancestry, HashRange, KinesisLineage
 from consumer.rebuild_start import Starts
+from consumer.services import aws_client
+from consumer.settings import Settings
 from consumer.shadow_services import still_has
 from consumer.shard_records import ShardRecords
-from events.instant import HOUR, Instant
+from consumer.snapshot_history import SnapshotHistory
+from events.instant import DAY, HOUR, Instant
 from events.position import Position
+from local.aws import AwsEndpoint
+from local.provision import provision_shadow
+from sinks.directory import DirectoryObjectStore
+from sinks.dynamodb_fence import DynamoFence
+from sinks.fence import Held
 from sinks.memory import MemoryObjectStore
+from sinks.s3 import S3ObjectStore
 from sinks.shadow_notes import (
     FAILURES_SHOWN_MAX,
     Failure,
+    Noted,
     Notes,
+    folder_of,
 )
-from tests.consumer.shadow_world import BOLD, DATA, FOLDER, Family, ShadowWorld, may_die
+from tests.consumer.conftest import WORKER, Holding
+from tests.consumer.shadow_world import BOLD, DATA, FOLDER, NAME, Family, ShadowWorld, may_die
+from tests.consumer.test_assembly import AT, CUT, assembly, settings, snapshot_at_the_cut
 from tests.consumer.test_poison import Poison
 from tests.consumer.world import (
     SHARD,
+    START,
     Crash,
     Crashing,
     World,
@@ -199,3 +219,69 @@ def test_of_many_failures_a_few_are_told_and_all_are_counted() -> None:
     assert noted.failed == 3 * FAILURES_SHOWN_MAX
     told = [one.position for one in noted.failures]
     assert told == [f"{number}-0" for number in range(1, FAILURES_SHOWN_MAX + 1)]
+
+
+# -- in a child -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def child(
+    aws: AwsEndpoint, holding: Holding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Settings of a shadow whose shard is held, and beside which a live worker left its state."""
+    for name, value in (aws.environment() | {WORKER_VARIABLE: WORKER}).items():
+        monkeypatch.setenv(name, value)
+    beside = provision_shadow(aws, holding.made, NAME)
+    aws.client("dynamodb").put_item(
+        TableName=beside.application,
+        Item={"leaseKey": {"S": SHARD}, "leaseOwner": {"S": WORKER}},
+    )
+    # The stream has no shard of that name, which a child would wait for.
+    monkeypatch.setattr(KinesisLineage, "of", lambda *_: Ancestry(HashRange()))
+    live = settings(tmp_path, holding, bucket=holding.made.bucket)
+    snapshot_at_the_cut(live)
+    store = DirectoryObjectStore(tmp_path)
+    history = SnapshotHistory(store, live.application, SHARD, period=HOUR, kept=DAY)
+    assert history.keep(AT.slug, store.keys("snapshots/"), START)
+    yield settings(tmp_path, holding, bucket=holding.made.bucket, shadow=NAME)
+    gc.unfreeze()
+    gc.enable()
+
+
+def noted_by(child: Settings, checkpoint: Position | None, first: int) -> Noted:
+    """What is noted once a child has written its first batch, which begins with record `first`."""
+    made, _ = assembly(child)
+    parts = made.build(SHARD, checkpoint)
+    parts.pipeline.take(iter(as_records(DATA[first - 1 :], first=first)))
+    for write in parts.committer.prepare(parts.pipeline.cut()).taken():
+        write()
+    made.end()
+    client = aws_client(child, "s3")
+    store = S3ObjectStore(client, child.bucket, threading.Event())
+    return Notes(store, folder_of(child.application, NAME)).read()
+
+
+@pytest.mark.parametrize(("first", "holes"), [(CUT - 20, []), (CUT, []), (CUT + 1, ["151-0"])])
+def test_a_child_notes_what_lies_behind_the_live_state(
+    child: Settings, first: int, holes: list[str]
+) -> None:
+    noted = noted_by(child, None, first)
+    assert [one.position for one in noted.begun] == [AT.slug]
+    assert [one.first for one in noted.holes] == holes
+    assert noted.configs.keys() == {detector_config(child).model_version()}
+
+
+def test_a_child_notes_what_lies_behind_a_checkpoint_that_the_stream_forgot(
+    child: Settings,
+) -> None:
+    """It does not even know the shard any more, and the live worker has gone on."""
+    noted_by(child, None, CUT)
+    live = DynamoFence(
+        aws_client(child, "dynamodb"), child.ledger_table, child.application, threading.Event()
+    )
+    held = live.look(SHARD)
+    noted = noted_by(child, AT, CUT + 1)
+    assert noted.holes == ()  # the live worker stands there too: nothing came
+    live.note(SHARD, Held(held.epoch, {"999-0": held.snapshots[AT.slug]}))
+    (hole,) = noted_by(child, AT, CUT + 1).holes
+    assert (hole.after, hole.first) == (AT.slug, "151-0")
