@@ -12,8 +12,9 @@ from anomaly.at_rest import packer
 from anomaly.bar import DAMPED_FROM, Bar
 from anomaly.features import features
 from anomaly.group import Group
-from anomaly.hypotheses import NEEDED, suspicions
+from anomaly.hypotheses import suspicions
 from anomaly.marks import item_of, marks_of
+from anomaly.needs import needed_in
 from anomaly.renaming import rename_card
 from anomaly.repeats import short
 from anomaly.shop import Shop
@@ -49,7 +50,7 @@ WARM_UP_NATS = 5.0
 """What a shop's first refund needs beyond the threshold; it falls to nothing over `WARM_UP`."""
 
 USUAL_DAILY = 6.0
-"""Refunds a day, and one, of the shop that hypotheses.NEEDED is meant for."""
+"""Refunds a day, and one, of the shop that needs.NEEDED is meant for."""
 
 DAMPED_TO = 0.15
 """What a refund that would page still teaches."""
@@ -66,7 +67,7 @@ class DetectorConfig(msgspec.Struct, frozen=True):
 
     `pages_per_shop_week` is the one setting a user turns: the pages accepted per shop and week that
     turn out to be nothing. `without` names evidence to leave out, to see what it is worth: any of
-    hypotheses.EVIDENCE.
+    needs.EVIDENCE.
     """
 
     key_groups: int = 4
@@ -280,7 +281,7 @@ class Detector:
         more = young * WARM_UP_NATS + shop.group.threshold.get()
         # That some refund looks odd by chance is likelier the more there are.
         often = log((rates.share * rates.hourly * 24.0 + 1.0) / USUAL_DAILY)
-        bar = Bar(state, NEEDED, more + often, pattern)
+        bar = Bar(state, needed_in(shop), more + often, pattern)
         told_of = pages.of_entity(state, refund)
         found = suspicions(shop, transaction, refund, fit, rates, usual, bar, told_of, late=late)
         for one in found:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import exp, log, log1p
 
+from anomaly import unvouched
 from anomaly.bar import Bar
 from anomaly.baseline import Rates
-from anomaly.likelihood import ratios, vouched
+from anomaly.likelihood import BARE, ratios, vouched
 from anomaly.marks import MARKS, WITHOUT_RECEIPT
 from anomaly.misfit_suspicions import flagrant, of_misfit, told_misfit
 from anomaly.misfits import Fit
@@ -15,6 +16,7 @@ from anomaly.repeats import Repeats
 from anomaly.sequential import (
     COUNT,
     PACES,
+    SHARE,
     UNIT,
     Numbers,
     begin_hour,
@@ -32,29 +34,6 @@ from anomaly.words import money, number, weekday_hour
 from events.instant import HOUR, MINUTE, WEEK, Instant
 from events.transaction import Transaction
 
-NEEDED = {
-    "volume": 9.6,
-    "receipt": 7.6,
-    "limit": 7.3,
-    "hours": 7.6,
-    "cashier": 9.2,
-    "cashier receipt": 7.6,
-    "cashier limit": 7.0,
-    "amount": 8.6,
-    "card": 9.0,
-    "customer": 9.6,
-    "again": 7.8,
-    "above": 7.4,
-    "late": 8.6,
-}
-"""Nats at which each channel pages, for a budget of threshold.BUDGET.
-
-What counts refunds of any kind needs more: what is expected is not known as well as marks are.
-"""
-
-EVIDENCE = frozenset((*NEEDED, "register", "size", "tender", "pattern"))
-"""What a detector can be run without, to see what it is worth."""
-
 SHOP_KINDS = ("volume", "receipt", "limit", "hours")
 CASHIER_KINDS = ("cashier", "cashier receipt", "cashier limit")
 """Channels of the sequential tests by kind of thief: who adds refunds of any sort, and whose carry
@@ -67,7 +46,7 @@ CARD_MIN = 3
 SHOWN = (0, WITHOUT_RECEIPT | OTHER_TENDER, MARKS[1][0], MARKS[2][0])
 """Marks of the refunds that a run of each kind speaks of; 0 for all of them."""
 
-FORGIVEN = (-4.0, 0.0)
+FORGIVEN = (-20.0, 0.0)
 """Nats that receipts, and amounts not under the limit, take at most from a card that is back."""
 
 _SPEAK = {"card": (0, 1), "customer": (0,)}
@@ -149,7 +128,14 @@ def _of_shop(
         past = shop.rate.spend(runs.owed / tolerance) * tolerance
         begin_hour(runs, hour, past, max(rate, LEAST) * tolerance)
     found = []
-    for kind, test in worst(count(runs, likely, refund.at)).items():
+    asks = BARE in likely and "unvouched" not in shop.group.without
+    steps = unvouched.steps(likely[BARE]) if asks else ()
+    for kind, test in worst(count(runs, likely, refund.at, steps)).items():
+        if kind == SHARE:
+            run = unvouched.suspicion_of(shop, test, bar)
+            if run is not None:
+                found.append(run)
+            continue
         name = SHOP_KINDS[kind]
         run = _run(
             (name, name), ("shop", shop.id), kind, test, lambda: state.recent, tolerance, bar

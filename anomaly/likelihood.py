@@ -13,7 +13,7 @@ ANY, BARE, UNDER, CLOSED = range(4)
 """Kinds of thief: who adds refunds of any sort, those that nothing speaks for, those just under the
 limit, those when the shop is closed."""
 
-SIZE_WEIGHT = 0.25
+SIZE_WEIGHT = 0.15
 SIZE_MIN, SIZE_MAX = 0.6, 1.6
 """Thieves take what pays: the ratio grows by a factor of e every 2.5 deviations of log amount."""
 

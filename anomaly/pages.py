@@ -9,7 +9,7 @@ from anomaly.shop import Shop
 from anomaly.state import CASHIERS_TOLD_MAX, INCIDENTS_MAX, NEVER, Incident, Recent, ShopState
 from anomaly.suppression import RuleState, holding
 from anomaly.suspicion import Suspicion
-from anomaly.tenders import OTHER_TENDER
+from anomaly.tenders import OTHER_TENDER, SAME_TENDER
 from anomaly.words import sentence
 from events.instant import DAY, Instant
 from events.page import EVIDENCE_MAX, Entity, Page, PageStatus
@@ -42,6 +42,11 @@ DAYS_AT_STAKE = (1.0, 4.0, 16.0)
 
 SALES_AT_STAKE = (10.0, 50.0, 200.0)
 """The same in usual sales of the shop, whatever the currency."""
+
+
+MARKED_WEIGHS = 4.0
+"""As evidence a refund with a mark against it weighs as much as one so many times its money: a page
+of the whole shop takes up much that is usual while it lasts."""
 
 
 def page_id(shop_id: str, reason: str, entity_id: str, after: str) -> str:
@@ -157,7 +162,7 @@ def room(state: ShopState) -> Incident | None:
 
 
 def join(incident: Incident, refund: Recent) -> None:
-    """Count `refund` in `incident`; the largest stay as evidence."""
+    """Count `refund` in `incident`; what weighs most stays as evidence."""
     incident.refunds += 1
     incident.refunded += refund.total
     incident.first_at = min(incident.first_at, refund.at)
@@ -169,7 +174,8 @@ def join(incident: Incident, refund: Recent) -> None:
         refund.cashier in cashiers or len(cashiers) < CASHIERS_TOLD_MAX
     ):
         cashiers[refund.cashier] = cashiers.get(refund.cashier, 0) + 1
-    incident.evidence.append((float(refund.total), refund.id))
+    weight = refund.total * (MARKED_WEIGHS if refund.marks & ~SAME_TENDER else 1.0)
+    incident.evidence.append((weight, refund.id))
     incident.evidence.sort(key=lambda one: -one[0])
     del incident.evidence[EVIDENCE_MAX:]
 

@@ -11,7 +11,7 @@ SOLD_DAYS_MAX: Final = 90
 NUMBERED_DAYS_MAX: Final = 80
 """Days that such a sale is remembered for at most; days whose first receipt's number is."""
 
-TENDERS_MAX: Final = 2048
+TENDERS_MAX: Final = 4096
 """Sales of a shop whose way of payment is remembered, a byte each; the table is a power of two."""
 
 

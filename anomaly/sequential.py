@@ -9,7 +9,7 @@ A run ends when all that speaks for it is used up, so that a burst of minutes an
 are found by one and the same test.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import log1p
@@ -40,6 +40,13 @@ _PACKED = Struct("<BiHii")
 
 KINDS_MAX = 8
 """Kinds of thief that runs may be about."""
+
+SHARE = 4
+"""The kind whose runs are of refunds alone (anomaly/unvouched.py): no expectation is held against
+them, and they end at a refund."""
+
+_CHARGED = PACES * SHARE + (0.0,) * (KINDS_MAX - SHARE) * COUNT
+"""What each refund that was to be expected takes of a run, by its key."""
 
 Numbers = tuple[int, int, int, int, int]
 """What a `Test` is made of."""
@@ -138,9 +145,9 @@ def begin_hour(runs: Runs, hour: int, past: float, owed: float) -> None:
         return
     kept = []
     for key, nats, n, exposure, since in _PACKED.iter_unpack(runs.tests):
-        left = nats - int(UNIT * PACES[key % COUNT] * past)
+        left = nats - int(UNIT * _CHARGED[key] * past)
         if left > 0:
-            left -= int(UNIT * PACES[key % COUNT] * owed)
+            left -= int(UNIT * _CHARGED[key] * owed)
             expected = exposure + int(UNIT * past) + int(UNIT * owed)
             kept.append((key, left, n, expected, since))
     _keep(runs, kept)
@@ -150,7 +157,7 @@ def charge(runs: Runs, exposure: float) -> None:
     """Hold refunds that were to be expected against the runs that are going on; none ends."""
     more = int(UNIT * exposure)
     charged = [
-        (key, nats - int(UNIT * PACES[key % COUNT] * exposure), n, before + more, since)
+        (key, nats - int(UNIT * _CHARGED[key] * exposure), n, before + more, since)
         for key, nats, n, before, since in _PACKED.iter_unpack(runs.tests)
     ]
     _keep(runs, charged)
@@ -166,8 +173,13 @@ def cap(runs: Runs, nats: float) -> None:
         _keep(runs, capped)
 
 
-def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> Collection[Numbers]:
-    """Count one refund, whose marks have the likelihood `ratios` by kind of thief; all runs now."""
+def count(
+    runs: Runs, ratios: Mapping[int, float], at: Instant, steps: Sequence[int] = ()
+) -> Collection[Numbers]:
+    """Count one refund, whose marks have the likelihood `ratios` by kind of thief; all runs now.
+
+    `steps` are what the runs of the kind `SHARE` gain or lose by it, in thousandths of a nat.
+    """
     owed, since = runs.owed, at // MINUTE
     tests = {numbers[0]: numbers for numbers in _PACKED.iter_unpack(runs.tests)}
     for kind, ratio in ratios.items():
@@ -182,6 +194,18 @@ def count(runs: Runs, ratios: Mapping[int, float], at: Instant) -> Collection[Nu
                 nats = int(UNIT * (log1p(pace * ratio) - pace * owed))
                 tests[key] = key, nats, 1, int(UNIT * owed), since
             key += 1
+    key = SHARE * COUNT
+    for step in steps:
+        test = tests.get(key)
+        if test is not None:
+            _, nats, n, exposure, began = test
+            if nats + step > 0:
+                tests[key] = key, nats + step, n + 1, exposure, began
+            else:
+                del tests[key]
+        elif step > 0:
+            tests[key] = key, step, 1, 0, since
+        key += 1
     return _keep(runs, tests.values())
 
 

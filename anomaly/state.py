@@ -14,7 +14,7 @@ from anomaly.sale_state import ChainMisfitState, MarkState, NumberingState, Sold
 from anomaly.suppression import RuleState
 from events.instant import Instant
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Version of the encoded state; a change of any struct below, or its meaning, needs a new one."""
 
 SLOTS: Final = 168

@@ -113,11 +113,15 @@ class Tenders(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         """How much likelier these marks are with a thief who shows receipts."""
         if not marks & (OTHER_TENDER | SAME_TENDER):
             return 1.0
-        state = self.state
-        share = (state.other + PRIOR * STRENGTH) / (state.known + STRENGTH)
+        share = self.usual_share()
         if marks & OTHER_TENDER:
             return min(THIEVES / share, RATIO_MAX)
         return (1.0 - THIEVES) / (1.0 - share)
+
+    def usual_share(self) -> float:
+        """The part of the refunds over a receipt that go another way than the sale was paid."""
+        state = self.state
+        return (state.other + PRIOR * STRENGTH) / (state.known + STRENGTH)
 
 
 def _hashed(receipt: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from river import base
 from anomaly.state import PeaksState
 
 BUDGET = 0.1
-"""Pages per shop and week that suspicions are weighed for (hypotheses.NEEDED)."""
+"""Pages per shop and week that suspicions are weighed for (needs.NEEDED)."""
 
 BINS = 96
 BINS_PER_NAT = 4.0

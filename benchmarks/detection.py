@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from anomaly.detector import DetectorConfig
-from anomaly.hypotheses import EVIDENCE
+from anomaly.needs import EVIDENCE
 from benchmarks.detection_cost import cost_table
 from benchmarks.detection_known import hear_all, kept_in
 from benchmarks.detection_runs import Change, Heard, judge_detector, threshold_for

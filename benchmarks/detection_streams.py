@@ -113,11 +113,13 @@ SCENES: dict[str, Callable[[int], Spec]] = {
     "receipts that do not fit": _of(
         kinds=("above_sale", "late_return"), campaigns_per_shop_week=0.5, days=56
     ),
+    "without the optional fields, protocol strength": _of(bare=True, intensity=PROTOCOL),
 }
-"""By name, how a seed's stream is drawn; each scene draws streams of its own."""
+"""By name, how a seed's stream is drawn; each scene draws streams of its own, by its place here."""
 
 
 def specs(scene: str, seeds: tuple[int, ...]) -> list[Spec]:
     """The streams of `scene`: no two scenes share a seed."""
-    offset = 1_000 * list(SCENES).index(scene)
+    tens, place = divmod(list(SCENES).index(scene), 10)
+    offset = 1_000 * place + 500 * tens  # ten thousands on are the streams that are reported
     return [SCENES[scene](seed + offset) for seed in seeds]

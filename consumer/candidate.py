@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anomaly.detector import DetectorConfig
-from anomaly.hypotheses import EVIDENCE
+from anomaly.needs import EVIDENCE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.detector import MEMBER_SCORE, Changes, Detector, DetectorConfig, Observation
-from anomaly.hypotheses import EVIDENCE
+from anomaly.needs import EVIDENCE
 from anomaly.state import FORMAT, StateError
 from events.instant import DAY, HOUR, MINUTE, WEEK
 from events.transaction import Transaction
@@ -285,7 +285,7 @@ def test_a_slow_drip_of_one_cashier_pages_without_any_burst() -> None:
             )
     moved.sort(key=lambda one: one.occurred_at)
     _, pages = watch(detector, moved)
-    assert "c-0-2" in {page.entity.id for page in pages}
+    assert any("by cashier c-0-2" in page.summary for page in pages)
 
 
 def _later(one: Transaction, by: int) -> Transaction:
