@@ -74,9 +74,9 @@ class OpenSearchNode:
 
     Everything it writes lies in `folder`, which it empties first. `heap` is Java's -Xmx; `settings`
     go into opensearch.yml over the ones here. The kernel chooses its ports; with `keeps_its_port`
-    it takes one that it can have again, and can be ended and resumed. Java compiles `quickly`, which
-    serves for minutes, or else as servers do that run for weeks: twice as fast in the end, and
-    slower for the first hundreds of thousands of documents.
+    it takes one that it can have again, and can be ended and resumed. Java compiles `quickly`,
+    which serves for minutes, or else as servers do that run for weeks: twice as fast in the end,
+    and slower for the first hundreds of thousands of documents.
     """
 
     def __init__(
