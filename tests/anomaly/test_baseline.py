@@ -12,6 +12,7 @@ from anomaly.baseline import (
     LIFT_MIN,
     HourOfWeek,
 )
+from anomaly.booked import CLOSED_BELOW
 from anomaly.state import FORMAT, GroupState
 
 FIRST = 500_000 // 24 * 24
@@ -50,6 +51,20 @@ def test_returns_that_are_booked_at_opening_are_expected_then_whenever_that_is()
     assert shop.rate(sunday) > 2.5
     shop.reach(sunday + 1)
     assert shop.rate(sunday + 1) < 1.5
+
+
+def test_returns_that_are_booked_before_anything_is_sold_are_expected_then() -> None:
+    shop = HourOfWeek(GroupState(FORMAT))
+    for day in range(28):
+        early = FIRST + 24 * day + 7
+        shop.learn_one({"hour": early, "sales": 0, "refunds": 5.0})
+        for hour in range(early + 2, early + 10):
+            shop.learn_one({"hour": hour, "sales": 10, "refunds": 0.5})
+    early = FIRST + 24 * 28 + 7
+    shop.reach(early)
+    assert 3.0 < shop.rate(early) < 6.0
+    assert shop.refunds_rate(early) > CLOSED_BELOW * shop.hourly_sales()
+    assert shop.rate(early + 12) < 0.5
 
 
 def test_one_shop_s_hour_is_not_the_chain() -> None:
