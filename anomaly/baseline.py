@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from river import base
 
-from anomaly.booked import DAILY_KEEPS, REFUND_UNIT, booked
+from anomaly.booked import DAILY_KEEPS, REFUND_UNIT, booked, opening
 from anomaly.state import FORMAT, SLOTS, GroupState, RateState
 from anomaly.surprise import surprise_of_count
 
@@ -142,8 +142,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         self._close(state.hour, state.sales_now, state.refunds_now)
         for silent in range(max(state.hour + 1, hour - GAP_HOURS_MAX), hour):
             self._close(silent, 0, 0.0)
-        if hour // 24 > state.opened // 24:
-            state.opened = hour
+        state.opened = opening(state, hour)
         kept = CHAIN_LIFT_KEEPS ** min(hour - state.hour, HOURS_KEPT)
         state.chain_seen *= kept
         state.chain_expected *= kept

@@ -10,8 +10,22 @@ DAILY_KEEPS = 0.985
 
 REFUND_UNIT = 100
 
+NIGHT_HOURS = 5
+"""A shop opens with the first transaction after so many hours without one."""
+
 QUIET_DAYS = 1.0
 """Days without such refunds that are supposed of every shop."""
+
+
+def opening(state: RateState, hour: int) -> int:
+    """The hour in which the trade began that `hour` belongs to, the first after `state.hour`.
+
+    Not the calendar's day: by a clock of another time zone midnight may fall into trade. A shop
+    without nights opens every 24 hours.
+    """
+    if hour - state.hour >= NIGHT_HOURS:
+        return hour
+    return state.opened + (hour - state.opened) // 24 * 24
 
 
 def booked(state: RateState, hour: int, sales: float, hourly: float) -> float:
