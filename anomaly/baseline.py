@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from river import base
 
+from anomaly.booked import DAILY_KEEPS, REFUND_UNIT, booked, opening
 from anomaly.state import FORMAT, SLOTS, GroupState, RateState
 from anomaly.surprise import surprise_of_count
 
@@ -37,11 +38,6 @@ HOURS_KEPT = 2000
 
 HOURS_REFUNDS = 3.0
 """Refunds that the shop's own share counts for, beside the refunds of that hour of the day."""
-
-DAILY_KEEPS = 0.985
-"""Decay per day of what is sold and taken back at an hour of the day: a memory of two months."""
-
-REFUND_UNIT = 100
 
 WEEKDAY_REFUNDS = 3.0
 """Refunds that the other days count for, beside those of this day of the week."""
@@ -146,8 +142,7 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         self._close(state.hour, state.sales_now, state.refunds_now)
         for silent in range(max(state.hour + 1, hour - GAP_HOURS_MAX), hour):
             self._close(silent, 0, 0.0)
-        if hour // 24 > state.opened // 24:
-            state.opened = hour
+        state.opened = opening(state, hour)
         kept = CHAIN_LIFT_KEEPS ** min(hour - state.hour, HOURS_KEPT)
         state.chain_seen *= kept
         state.chain_expected *= kept
@@ -204,7 +199,9 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def refunds_rate(self, hour: int) -> float:
         """Refunds expected in `hour` on an ordinary week."""
-        return self.share_at(hour) * self.sales_rate(hour)
+        hourly = self.hourly_sales()
+        sales = self._sales_rate(hour, hourly)
+        return max(self.share_at(hour) * sales, self._booked(hour, sales, hourly))
 
     def share_at(self, hour: int) -> float:
         """Refunds per sale so long after opening: returns may be booked when little is sold yet."""
@@ -238,9 +235,8 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         state, share, hourly = self.state, self.refund_share(), self.hourly_sales()
         sales, share_then = self._sales_rate(hour, hourly), self._share_at(hour, share)
         lift = self.chain_lift()
-        rate = ordinary = share_then * sales * self.sales_lift()
-        if hour == state.hour:
-            rate = max(rate, share_then * state.sales_now)
+        ordinary = max(share_then * sales * self.sales_lift(), self._booked(hour, sales, hourly))
+        rate = max(ordinary, share_then * state.sales_now) if hour == state.hour else ordinary
         return Rates(hour, share, hourly, sales, ordinary, lift, rate * lift)
 
     def spend(self, owed: float) -> float:
@@ -291,9 +287,9 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
         """Fold one finished hour into the means: evenly at first, exponentially later."""
         state, chain = self.state, self._chain
         slot, learning = hour % SLOTS, self._learning(hour)
-        usual = self.sales_rate(hour)
-        share = self.share_at(hour)
-        ordinary = share * usual * self.sales_lift()
+        hourly = self.hourly_sales()
+        usual, share = self._sales_rate(hour, hourly), self.share_at(hour)
+        ordinary = max(share * usual * self.sales_lift(), self._booked(hour, usual, hourly))
         if hour != state.hour:
             self._expect(hour, ordinary)
         elif share * sales > ordinary:
@@ -324,7 +320,11 @@ class HourOfWeek(base.AnomalyDetector):  # type: ignore[misc]  # river has no ty
 
     def _ordinary(self, hour: int) -> float:
         """Refunds expected in `hour`, whatever the chain's other shops do."""
-        return self.share_at(hour) * self.sales_rate(hour) * self.sales_lift()
+        return self.refunds_rate(hour) * self.sales_lift()
+
+    def _booked(self, hour: int, sales: float, hourly: float) -> float:
+        """Refunds expected while the shop is closed, whatever is sold."""
+        return booked(self.state, hour, sales, hourly) * self.weekday(hour)
 
     def _expect(self, hour: int, refunds: float) -> None:
         """Count refunds expected of this shop among the chain's."""

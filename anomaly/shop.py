@@ -5,6 +5,7 @@ from zlib import crc32
 
 from anomaly.amounts import SQRT_HALF, LogAmounts
 from anomaly.baseline import HourOfWeek, Rates
+from anomaly.booked import CLOSED_BELOW
 from anomaly.cashiers import Cashiers
 from anomaly.group import Group
 from anomaly.marks import MarkShares
@@ -27,9 +28,6 @@ from events.transaction import Transaction
 
 RECENT_FOR: Instant = 2 * DAY
 """A day, and another by which a record may run ahead of its time and push the clock."""
-
-CLOSED_BELOW = 0.08
-"""An hour is closed if it has less than this part of the shop's average sales per hour."""
 
 CLOSED_KNOWN_HOURS = 200
 """Hours after which a shop's opening hours are known: a week, and a day to be sure."""

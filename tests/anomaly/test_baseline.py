@@ -12,6 +12,7 @@ from anomaly.baseline import (
     LIFT_MIN,
     HourOfWeek,
 )
+from anomaly.booked import CLOSED_BELOW
 from anomaly.state import FORMAT, GroupState
 
 FIRST = 500_000 // 24 * 24
@@ -50,6 +51,39 @@ def test_returns_that_are_booked_at_opening_are_expected_then_whenever_that_is()
     assert shop.rate(sunday) > 2.5
     shop.reach(sunday + 1)
     assert shop.rate(sunday + 1) < 1.5
+
+
+def test_returns_that_are_booked_before_anything_is_sold_are_expected_then() -> None:
+    shop = HourOfWeek(GroupState(FORMAT))
+    for day in range(28):
+        early = FIRST + 24 * day + 7
+        shop.learn_one({"hour": early, "sales": 0, "refunds": 5.0})
+        for hour in range(early + 2, early + 10):
+            shop.learn_one({"hour": hour, "sales": 10, "refunds": 0.5})
+    early = FIRST + 24 * 28 + 7
+    shop.reach(early)
+    assert 3.0 < shop.rate(early) < 6.0
+    assert shop.refunds_rate(early) > CLOSED_BELOW * shop.hourly_sales()
+    assert shop.rate(early + 12) < 0.5
+
+
+@pytest.mark.parametrize("zone", [0, 8, 16])
+def test_midnight_on_the_records_clock_may_fall_into_trade(zone: int) -> None:
+    shop = HourOfWeek(GroupState(FORMAT))
+    for day in [day for day in range(35) if day % 7 < 6]:
+        opens = FIRST + 24 * day + 9 + zone
+        for hour in range(opens, opens + 10):
+            shop.learn_one({"hour": hour, "sales": 9, "refunds": 5.0 if hour == opens else 0.2})
+    monday = FIRST + 24 * 35 + 9 + zone
+    shop.reach(monday)
+    assert shop.rate(monday) > 3.0
+    shop.reach(monday + 1)
+    assert shop.rate(monday + 1) < 1.0
+
+
+def test_a_shop_without_nights_opens_every_day_at_the_same_hour() -> None:
+    shop = _grown(24 * 9 + 5)
+    assert shop.state.opened == FIRST + 24 * 9
 
 
 def test_one_shop_s_hour_is_not_the_chain() -> None:
