@@ -79,7 +79,7 @@ def test_scores_and_pages_go_on_as_if_nothing_had_changed(seed: int, part: float
 
 def test_without_the_old_key_cards_would_be_strangers() -> None:
     """So the test above can fail."""
-    stream = _stream(2)
+    stream = _stream(5)
     plain, _ = _told(stream, len(stream), None)
     turned, _ = _told(stream, len(stream) // 2, None)
     assert _plain(turned) != _plain(plain)
