@@ -129,6 +129,6 @@ def test_a_child_that_waits_for_a_service_is_left_alone_until_its_daemon_dies(
     os.kill(daemon, signal.SIGKILL)
     worker.wait(lambda: worker.children() and worker.children() != before)
     assert not set(worker.children().values()) & set(before.values())
-    assert not any(Path(f"/proc/{pid}").exists() for pid in before.values())
+    worker.wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before.values()))
     assert worker.samples("tillwatch_daemon_restarts_total") == {"": 1}
     assert worker.samples(REPLACED) == {}
