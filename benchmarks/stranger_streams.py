@@ -21,17 +21,22 @@ from events.transaction import Transaction
 FIRST_SEED = 501
 """The first seed that is reported; up to here the streams are there to look at."""
 
-FRAUD, QUIET, SMALL, BARE = "all kinds", "no fraud", "12 small shops", "without optional fields"
+FRAUD = "all kinds"
 
 SCENES: dict[str, tuple[int, Callable[[int], Draw]]] = {
     FRAUD: (0, Draw),
-    QUIET: (20, lambda seed: Draw(seed, rate=0.0)),
-    SMALL: (30, lambda seed: Draw(seed, shops=12, small=True)),
-    BARE: (40, lambda seed: Draw(seed, bare=2 - seed % 2)),
+    "no fraud": (20, lambda seed: Draw(seed, rate=0.0)),
+    "12 small shops": (30, lambda seed: Draw(seed, shops=12, small=True)),
+    "without optional fields": (40, lambda seed: Draw(seed, bare=2 - seed % 2)),
+    "midnight of its clock within trade": (
+        50,
+        lambda seed: Draw(seed, zone="America/Los_Angeles", clock="utc"),
+    ),
+    "receipts of no sale": (60, lambda seed: Draw(seed, foreign=True)),
 }
 """By name, how far a scene's seeds are from the first one, and how a seed's stream is drawn.
 
-Every second one without optional fields names registers and tenders.
+Of those without optional fields every second names registers and tenders.
 """
 
 
