@@ -59,14 +59,10 @@ class _Meter:
         self._last = now
 
 
-def tillwatch(count: int) -> Measured:
-    """Our pipeline, as the consumer runs it, up to the bytes."""
-    records = [
-        Record(Position("shard", str(number)), data, shop, None)
-        for number, (shop, data) in enumerate(wire_records(count))
-    ]
+def the_pipeline() -> Pipeline:
+    """Our pipeline, as the consumer makes it."""
     config = DetectorConfig()
-    pipeline = Pipeline(
+    return Pipeline(
         Parser(Pseudonymizer(b"a key for the benchmark")).parse,
         Scorer(config),
         Duplicates(20_000),
@@ -74,6 +70,15 @@ def tillwatch(count: int) -> Measured:
         batch_records_max=BATCH_RECORDS,
         batch_bytes_max=64 * 2**20,
     )
+
+
+def tillwatch(count: int) -> Measured:
+    """Our pipeline, as the consumer runs it, up to the bytes."""
+    records = [
+        Record(Position("shard", str(number)), data, shop, None)
+        for number, (shop, data) in enumerate(wire_records(count))
+    ]
+    pipeline = the_pipeline()
     store = MemoryObjectStore()
     lake = ParquetSink(store)
     search = instant_client()

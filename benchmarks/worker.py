@@ -3,6 +3,7 @@
 import shlex
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +12,21 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchmarks.indexing import the_sink
+from benchmarks.pipeline import the_pipeline
 from benchmarks.records import SHOPS, wire_records
 from consumer.daemon import prepare
+from consumer.pipeline import batches
 from consumer.settings import Settings
+from events.parse import OCCURRED_END
+from events.position import Position
+from events.record import Record
 from local.opensearch import OpenSearchNode
 from local.part import Part
 from local.producer import put_all
 from local.stack import Stack
 from local.stream_reading import contents
 from local.worker import start_worker
+from sinks.opensearch import OpenSearchSink
 from sinks.opensearch_client import connect
 
 _POLL_SECONDS = 0.25
@@ -92,11 +98,22 @@ def _kind(command: str) -> str | None:
 
 
 def _warm(url: str) -> None:
-    """Let the node index for a while: clusters run for weeks; a young JVM takes twice as long."""
+    """Let the node index for a while: clusters run for weeks; a young JVM takes twice as long.
+
+    It is given what the worker is going to give it, scores and pages too: what a JVM has compiled
+    for other documents it compiles again for these.
+    """
+    records = [
+        Record(Position("shard", str(number)), data, shop, OCCURRED_END)
+        for number, (shop, data) in enumerate(wire_records(_WARM_UP_DOCUMENTS))
+    ]
+    cuts = list(batches(the_pipeline(), records))
     client = connect(url)
+    sink = OpenSearchSink(client, threading.Event())
     for _ in range(_WARM_UP_ROUNDS):
-        the_sink(url, _WARM_UP_DOCUMENTS)
-        client.indices.delete(index="transactions-*,operations", ignore_unavailable=True)
+        for cut in cuts:
+            sink.write(cut.batch)
+        client.indices.delete(index="transactions-*,pages-*,operations", ignore_unavailable=True)
     client.close()
 
 
