@@ -265,17 +265,17 @@ def main(
         put_between(DOCUMENT, text)
 
 
-def put_between(path: Path, text: str) -> None:
+def put_between(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Replace what stands between the marks of `path`.
 
     Raises:
         ValueError: it has no such marks.
     """
     whole = path.read_text(encoding="utf-8")
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no {BEGIN} … {END}")
+    before, begun, rest = whole.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{path} has no {begin} … {end}")
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from anomaly.detector import DetectorConfig
+from benchmarks.detection import put_between
 from benchmarks.detection_runs import detect, facts_of
 from benchmarks.detection_tables import scenes_table
 from benchmarks.stranger_causes import CAUSES, FalsePage, false_pages
@@ -107,20 +108,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def put_between(path: Path, text: str) -> None:
-    """Replace what stands between this module's marks in `path`.
-
-    Raises:
-        ValueError: it has no such marks.
-    """
-    whole = path.read_text(encoding="utf-8")
-    if BEGIN not in whole or END not in whole:
-        raise ValueError(f"{path} has no {BEGIN} … {END}")
-    before, rest = whole.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
-
-
 @click.command()
 @click.option("--seeds", default=8, show_default=True, help="Streams with all kinds of fraud.")
 @click.option("--first", default=FIRST_SEED, show_default=True, help="The first of the seeds.")
@@ -131,7 +118,7 @@ def main(*, seeds: int, first: int, processes: int, write: bool) -> None:
     text = tables(run(first, seeds, processes))
     print(text)
     if write:
-        put_between(DOCUMENT, text)
+        put_between(DOCUMENT, text, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import pytest
 
 from anomaly.detector import DetectorConfig
 from benchmarks import stranger_frauds, stranger_occasions
+from benchmarks.detection import put_between
 from benchmarks.detection_runs import detect, facts_of
-from benchmarks.stranger import BEGIN, DOCUMENT, END, Done, put_between, tables
+from benchmarks.stranger import BEGIN, DOCUMENT, END, Done, tables
 from benchmarks.stranger_causes import CAUSES, FalsePage, false_pages
 from benchmarks.stranger_chain import CHAINS, Draw, Occasion
 from benchmarks.stranger_streams import FIRST_SEED, FRAUD, SCENES, Stranger, draws, load, records
@@ -139,9 +140,9 @@ def test_what_a_false_page_is_put_down_to() -> None:
 def test_the_tables_go_between_marks_of_their_own(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    put_between(file, "| new |")
+    put_between(file, "| new |", BEGIN, END)
     assert file.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
     file.write_text("<!-- measured: begin -->\n<!-- measured: end -->")
     with pytest.raises(ValueError, match="has no"):
-        put_between(file, "x")
+        put_between(file, "x", BEGIN, END)
     assert BEGIN in DOCUMENT.read_text(encoding="utf-8")
