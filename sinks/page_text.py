@@ -137,7 +137,7 @@ def _evidence(page: Page) -> list[str]:
     shown = page.evidence[:EVIDENCE_SHOWN_MAX]
     if page.refunds == 1:
         return [f"Evidence: {', '.join(shown)}"]
-    lines = [f"Evidence, largest first ({len(shown)} of {page.refunds} refunds):"]
+    lines = [f"Evidence, worst first ({len(shown)} of {page.refunds} refunds):"]
     return lines + [f"  {transaction_id}" for transaction_id in shown]
 
 

@@ -14,7 +14,7 @@ Refunded: 1,284.00 GBP in 14 refunds
 Unusual:  14 in 50 minutes, where 0.5 is usual (28 times); score 0.98
 Status:   new (page p-0001, revision 0)
 
-Evidence, largest first (2 of 14 refunds):
+Evidence, worst first (2 of 14 refunds):
   t-000001
   t-000008
 
@@ -56,7 +56,7 @@ def test_times_are_told_as_people_write_them(first: Instant, last: Instant, word
 
 def test_so_much_evidence_is_named_as_is_read_at_night() -> None:
     text = page_text.text(page(refunds=62, evidence=tuple(f"t-{n}" for n in range(25))))
-    assert "largest first (10 of 62 refunds)" in text
+    assert "worst first (10 of 62 refunds)" in text
     assert "t-9\n" in text
     assert "t-10\n" not in text
 
