@@ -7,14 +7,13 @@ All of it goes with the stack that runs; what the shadow itself leaves is taken 
 from typing import Any, Final
 
 from aws_cdk import RemovalPolicy
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 
 from infra import rights
 from infra.plan import Plan
 from infra.state import State
-from infra.task import definition, image_of, logging, runner, variables
+from infra.task import definition, image_of, logging, runner, service, variables
 
 CANDIDATE: Final = "TILLWATCH_SHADOW_DETECTOR"
 _FILE: Final = "/tmp/candidate.json"  # noqa: S108 -- a volume of the task's own
@@ -62,19 +61,13 @@ def shadow(stack: Any, plan: Plan, state: State, cluster: Any) -> None:
         secrets={},
         logging=logging(log, "shadow"),
     )
-    ecs.FargateService(
+    # One at a time: two of different candidates would make the pages a mixture.
+    service(
         stack,
         "shadow-service",
-        service_name=f"{plan.application}-shadow",
+        f"{plan.application}-shadow",
         cluster=cluster,
-        task_definition=task,
-        desired_count=1,
-        # One at a time: two of different candidates would make the pages a mixture.
-        min_healthy_percent=0,
-        max_healthy_percent=100,
-        circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-        assign_public_ip=False,
-        vpc_subnets=state.network.inside,
-        security_groups=[state.network.workers],
-        propagate_tags=ecs.PropagatedTagSource.SERVICE,
+        task=task,
+        state=state,
+        tasks=1,
     )

@@ -164,3 +164,35 @@ def logging(group: Any, name: str) -> Any:
         mode=ecs.AwsLogDriverMode.NON_BLOCKING,
         max_buffer_size=Size.mebibytes(LOG_BUFFER_MIB),
     )
+
+
+def service(
+    stack: Any,
+    construct_id: str,
+    name: str,
+    *,
+    cluster: Any,
+    task: Any,
+    state: State,
+    tasks: int,
+) -> Any:
+    """A service of so many `tasks`, inside the network.
+
+    A new version takes their places one after the other, and never one more runs: the others hold
+    its shards meanwhile.
+    """
+    return ecs.FargateService(
+        stack,
+        construct_id,
+        service_name=name,
+        cluster=cluster,
+        task_definition=task,
+        desired_count=tasks,
+        min_healthy_percent=100 * (tasks - 1) // tasks,
+        max_healthy_percent=100,
+        circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+        assign_public_ip=False,
+        vpc_subnets=state.network.inside,
+        security_groups=[state.network.workers],
+        propagate_tags=ecs.PropagatedTagSource.SERVICE,
+    )

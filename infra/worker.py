@@ -22,6 +22,7 @@ from infra.task import (
     logging,
     runner,
     secret_variables,
+    service,
     temporary,
     variables,
 )
@@ -54,24 +55,17 @@ def workers(stack: Any, plan: Plan, state: State) -> Workers:
         vpc=state.network.vpc,
         container_insights_v2=ecs.ContainerInsights.DISABLED,
     )
-    service = ecs.FargateService(
+    running = service(
         stack,
         "service",
-        service_name=plan.application,
+        plan.application,
         cluster=cluster,
-        task_definition=_task(stack, plan, state),
-        desired_count=plan.workers,
-        # One after the other, and never one more: the others hold its shards meanwhile.
-        min_healthy_percent=100 * (plan.workers - 1) // plan.workers,
-        max_healthy_percent=100,
-        circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-        assign_public_ip=False,
-        vpc_subnets=state.network.inside,
-        security_groups=[state.network.workers],
-        propagate_tags=ecs.PropagatedTagSource.SERVICE,
+        task=_task(stack, plan, state),
+        state=state,
+        tasks=plan.workers,
     )
     _operator(stack, plan, state)
-    return Workers(cluster=cluster, service=service)
+    return Workers(cluster=cluster, service=running)
 
 
 def _task(stack: Any, plan: Plan, state: State) -> Any:
