@@ -60,6 +60,7 @@ export function duration(millis) {
 /** A page's figures look back over so long. */
 export function span(seconds) {
   if (!seconds) return "Observed";
+  if (seconds < 5400) return `In ${plural(Math.max(1, Math.round(seconds / 60)), "minute", "minutes")}`;
   const hours = Math.round(seconds / 3600);
   return hours < 24 ? `In ${plural(hours, "hour", "hours")}` : hours < 48 ? "In a day" :
     hours < 168 ? `In ${Math.round(hours / 24)} days` : "In about a week";

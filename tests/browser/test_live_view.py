@@ -139,6 +139,21 @@ def test_the_window_is_chosen(running: Console, open_page: Open) -> None:
     expect(page.locator("#tile-transactions")).to_have_text("15")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *((0, "Observed"), (60, "In 1 minute"), (1_500, "In 25 minutes"), (5_399, "In 90 minutes")),
+        *((5_400, "In 2 hours"), (90_000, "In a day"), (604_800, "In about a week")),
+    ],
+)
+def test_short_stretches_are_told_in_minutes(
+    running: Console, open_page: Open, seconds: int, said: str
+) -> None:
+    page = open_page(running.address)
+    told = "async (seconds) => (await import(new URL('/static/format.js', location))).span(seconds)"
+    assert page.evaluate(told, seconds) == said
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1440])
 def test_it_fits_in_both_themes(running: Console, open_page: Open, width: int, theme: str) -> None:
