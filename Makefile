@@ -17,7 +17,7 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.venv/.installed: $(UV) pyproject.toml uv.lock
+.venv/.installed: $(UV) pyproject.toml uv.lock hatch_build.py $(wildcard */*.c */*.h)
 	$(UV) sync --frozen --python $(PYTHON) $(WITH)
 	@touch $@
 

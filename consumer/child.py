@@ -36,6 +36,7 @@ from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
 from events.instant import DAY, HOUR, SECOND, Instant
+from events.native import in_words
 from events.position import Position
 from sinks.arrow_memory import import_lean_arrow
 from sinks.object_store import ObjectStore
@@ -128,6 +129,7 @@ class Assembly:
                 "shops": len(state.shops),
                 "open_hours": len(hours.state.open),
                 "pages_waiting": len(state.pages),
+                "hot_path": in_words(),
             },
         )
         self._garbage.start()
