@@ -9,6 +9,9 @@ from river import base
 
 from anomaly.river_hst import HalfSpaceTrees
 from anomaly.state import ForestState, StateError
+from events.native import native
+
+_native = native("anomaly._forest")
 
 FEATURES = ("amount", "again", "bare", "haste", "limit", "part", "quiet")
 """All within 0..1; any of them may be absent (features.py says what they are)."""
@@ -96,6 +99,23 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
         goes: the left child follows, the right one comes behind all that is under it.
         """
         values = [x.get(name) for name in FEATURES]
+        if _native is None:
+            weight = self._way(values)
+        else:
+            weight = _native.way(
+                values, self._features, self._thresholds, self._learnt, self._weights, HEIGHT
+            )
+        trees = self._trees
+        raw = 0.0 if trees._first_window else 1 - weight / self._weight_max  # noqa: SLF001 -- river offers no other way
+        trees.counter += 1
+        if trees.counter == WINDOW:
+            trees.counter, trees._first_window = 0, False  # noqa: SLF001 -- likewise
+            self._known, self._learnt = self._learnt, [0] * len(self._learnt)
+            self._weigh()
+        return float(raw)
+
+    def _way(self, values: list[float | None]) -> int:
+        """Count a refund on its way down every tree; the weights of its leaves, added."""
         features, thresholds, learnt = self._features, self._thresholds, self._learnt
         steps, weights, weight = self._steps, self._weights, 0
         for root in self._roots:
@@ -111,14 +131,7 @@ class Forest(base.AnomalyDetector):  # type: ignore[misc]  # river has no types
                     place += step
             learnt[place] += 1
             weight += weights[place]
-        trees = self._trees
-        raw = 0.0 if trees._first_window else 1 - weight / self._weight_max  # noqa: SLF001 -- river offers no other way
-        trees.counter += 1
-        if trees.counter == WINDOW:
-            trees.counter, trees._first_window = 0, False  # noqa: SLF001 -- likewise
-            self._known, self._learnt = learnt, [0] * len(learnt)
-            self._weigh()
-        return float(raw)
+        return weight
 
     def _show(self) -> None:
         """Bring river's trees up to what has been learnt."""

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 SWITCH: Final = "TILLWATCH_NATIVE"
 
-TWINS: Final = ("events._parse", "sinks._bodies", "sinks._columns", "consumer._sales")
+TWINS: Final = (
+    "events._parse",
+    "anomaly._forest",
+    "consumer._sales",
+    "sinks._bodies",
+    "sinks._columns",
+)
 """What hatch_build.py compiles."""
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 def test_every_twin_has_its_source_its_types_and_its_place_in_the_list() -> None:
     sources = {
         f"{path.parent.name}.{path.stem}"
-        for package in ("events", "sinks", "consumer")
+        for package in ("events", "anomaly", "sinks", "consumer")
         for path in (ROOT / package).glob("_*.c")
     }
     assert sources == set(TWINS)
@@ -53,8 +53,8 @@ def test_without_twins_the_whole_program_is_there() -> None:
     script = (
         "import consumer.pipeline, sinks.rows, sinks.opensearch, events.parse, sys;"
         "print([n for n in sys.modules if n.split('.')[-1] in "
-        "('_parse', '_bodies', '_columns', '_sales') and n.split('.')[0] in "
-        "('events', 'sinks', 'consumer')])"
+        "('_parse', '_bodies', '_columns', '_sales', '_forest') and n.split('.')[0] in "
+        "('events', 'anomaly', 'sinks', 'consumer')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
