@@ -18,9 +18,12 @@ BODY_BYTES_MAX = 5 * 2**20
 DETAIL_CHARACTERS_MAX = 500
 """So much of OpenSearch's own words is kept."""
 
-_CHUNK_ENTRIES = 128
-"""Entries encoded at a time: large enough for speed; their bytes are fewer than the 128 KiB from
+PIECE_BYTES_MAX = 120_000
+"""Bytes that the C twin writes at a time: large enough for speed, and fewer than the 128 KiB from
 which on glibc asks the kernel for fresh pages."""
+
+_CHUNK_ENTRIES = 128
+"""Entries that Python encodes at a time, for the same reasons."""
 
 Refuse = Callable[[Source, str, str, str | None], None]
 """Takes what will never be indexed: what it was, a stable word why, a sentence, the field."""
@@ -70,26 +73,40 @@ def bodies(
 
     Lazy: at most one body and one chunk exist here at a time.
     """
-    # Pieces, joined once: a buffer that grows and is copied at the end takes twice the fresh pages.
-    pieces: list[bytes] = []
+    return joined(pieces(entries, refuse, body_bytes_max), body_bytes_max)
+
+
+def joined(parts: Iterable[Body], body_bytes_max: int) -> Iterator[Body]:
+    """`parts` in order, put together to bodies of at most `body_bytes_max`.
+
+    What is larger alone stays alone. Lazy: at most one body and one part exist here at a time.
+    """
+    # Joined once: a buffer that grows and is copied at the end takes twice the fresh pages.
+    held: list[bytes] = []
     size = 0
-    held: list[Source] = []
+    sources: list[Source] = []
+    for part in parts:
+        if held and size + len(part.data) > body_bytes_max:
+            yield Body(b"".join(held), tuple(sources))
+            held, size, sources = [], 0, []
+        held.append(part.data)
+        size += len(part.data)
+        sources += part.sources
+    if held:
+        yield Body(b"".join(held), tuple(sources))
+
+
+def pieces(entries: Iterable[Entry], refuse: Refuse, bytes_max: int) -> Iterator[Body]:
+    """`entries` in order as small bodies, of at most `bytes_max` unless one entry alone is larger.
+
+    What has no JSON is refused. Lazy: at most one chunk of entries exists here at a time.
+    """
     remaining = iter(entries)
     while chunk := list(islice(remaining, _CHUNK_ENTRIES)):
-        for encoded, part in _encoded(chunk, refuse, body_bytes_max):
-            if held and size + len(encoded) > body_bytes_max:
-                yield Body(b"".join(pieces), tuple(held))
-                pieces, size, held = [], 0, []
-            pieces.append(encoded)
-            size += len(encoded)
-            held += [entry.source for entry in part]
-    if held:
-        yield Body(b"".join(pieces), tuple(held))
+        yield from _encoded(chunk, refuse, bytes_max)
 
 
-def _encoded(
-    entries: list[Entry], refuse: Refuse, bytes_max: int
-) -> Iterator[tuple[bytes, list[Entry]]]:
+def _encoded(entries: list[Entry], refuse: Refuse, bytes_max: int) -> Iterator[Body]:
     """`entries` encoded, in pieces of at most `bytes_max` unless one entry alone is larger."""
     lines: list[object] = [None] * (2 * len(entries))
     lines[::2] = [entry.action for entry in entries]
@@ -105,7 +122,7 @@ def _encoded(
             return
     else:
         if len(data) <= bytes_max or len(entries) == 1:
-            yield data, entries
+            yield Body(data, tuple([entry.source for entry in entries]))
             return
     middle = len(entries) // 2
     yield from _encoded(entries[:middle], refuse, bytes_max)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from events.batch import Batch, Scored
 from events.failure import failure
 from events.instant import Instant
+from events.native import native
 from events.page import Page
 from events.rejection import Rejection
 from events.suppression import Lift, Suppression
@@ -18,6 +20,7 @@ from events.verdict import Verdict as GivenVerdict
 from sinks import document
 from sinks.bulk import (
     BODY_BYTES_MAX,
+    PIECE_BYTES_MAX,
     Body,
     ItemError,
     Refuse,
@@ -26,7 +29,9 @@ from sinks.bulk import (
     bodies,
     detail_of,
     field_of,
+    joined,
     judge,
+    pieces,
 )
 from sinks.bulk_errors import advice
 from sinks.document import Entry, Source
@@ -42,6 +47,10 @@ ID_BYTES_MAX = 512
 
 ID_CHARACTERS_SAFE = ID_BYTES_MAX // 4
 """So many characters are never more bytes than that."""
+
+_native = native("sinks._bodies")
+_TWINNED = document.transaction
+"""What the C twin does as well: where another function stands in its place, that one is asked."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +111,7 @@ class OpenSearchSink:
             EverythingRefused: from `write`, where OpenSearch refuses what is sound as well.
         """
         status = document.status(batch, self._clock())
-        return self._prepare(partial(self._entries, batch, status), status)
+        return self._prepare(partial(self._pieces, batch, status), status)
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -110,33 +119,38 @@ class OpenSearchSink:
         self._client.close()
 
     def _prepare(
-        self, entries: Callable[[Refuse], Iterator[Entry]], sound: Entry | None = None
+        self, built: Callable[[Refuse], Iterator[Body]], sound: Entry | None = None
     ) -> Prepared:
         refused = _Refused()
-        made = list(bodies(entries(refused), refused, self._body_bytes_max))
+        made = list(joined(built(refused), self._body_bytes_max))
         return Prepared(partial(self._send_all, made, sound), refused.in_order())
 
-    def _entries(self, batch: Batch, status: Entry, refuse: Refuse) -> Iterator[Entry]:
+    def _pieces(self, batch: Batch, status: Entry, refuse: Refuse) -> Iterator[Body]:
         yield from self._transactions(batch.scored, refuse)
-        yield from _built(document.page, document.latest(batch.pages), refuse)
-        yield from _built(document.said, (*batch.verdicts, *batch.suppressions), refuse)
-        yield from _built(document.rejection, batch.rejections, refuse)
-        yield status
+        others = chain(
+            _built(document.page, document.latest(batch.pages), refuse),
+            _built(document.said, (*batch.verdicts, *batch.suppressions), refuse),
+            _built(document.rejection, batch.rejections, refuse),
+            (status,),
+        )
+        yield from pieces(others, refuse, self._body_bytes_max)
 
-    def _transactions(self, scored: Iterable[Scored], refuse: Refuse) -> Iterator[Entry]:
-        for item in scored:
-            id_ = item.transaction.transaction_id
-            if not id_ or (len(id_) > ID_CHARACTERS_SAFE and len(id_.encode()) > ID_BYTES_MAX):
-                refuse(item, "bad_id", "no id, or one that is too long", "transaction_id")
-                continue
-            try:
-                entry = document.transaction(item)
-            except MemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
-                refuse(item, "document_unbuildable", _why(item, error), None)
+    def _transactions(self, scored: tuple[Scored, ...], refuse: Refuse) -> Iterator[Body]:
+        """`scored` in order: by the C twin, and by Python what that hands back, one by one."""
+        if _native is None or document.transaction is not _TWINNED:
+            yield from pieces(_entries(scored, refuse), refuse, self._body_bytes_max)
+            return
+        bytes_max = min(PIECE_BYTES_MAX, self._body_bytes_max)
+        start = 0
+        while start < len(scored):
+            data, end = _native.transactions(scored, start, bytes_max)
+            if data:
+                yield Body(data, scored[start:end])
             else:
-                yield entry
+                end = start + 1
+                handed_back = _entries(scored[start:end], refuse)
+                yield from pieces(handed_back, refuse, self._body_bytes_max)
+            start = end
 
     def _send_all(self, made: Sequence[Body], sound: Entry | None) -> Written:
         """Bring all of `made` to their end, `requests_max` bodies at a time."""
@@ -264,6 +278,22 @@ class _Refused:
     def in_order(self) -> tuple[Rejection, ...]:
         """The rejections in stream order, whichever request came back first."""
         return tuple(sorted(self._rejections, key=lambda rejection: rejection.position.order))
+
+
+def _entries(scored: Iterable[Scored], refuse: Refuse) -> Iterator[Entry]:
+    for item in scored:
+        id_ = item.transaction.transaction_id
+        if not id_ or (len(id_) > ID_CHARACTERS_SAFE and len(id_.encode()) > ID_BYTES_MAX):
+            refuse(item, "bad_id", "no id, or one that is too long", "transaction_id")
+            continue
+        try:
+            entry = document.transaction(item)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
+            refuse(item, "document_unbuildable", _why(item, error), None)
+        else:
+            yield entry
 
 
 Made = TypeVar("Made", Page, GivenVerdict | Suppression | Lift, Rejection)
