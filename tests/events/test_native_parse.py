@@ -42,6 +42,7 @@ USUAL = [record(data) for _, data in wire_records(60)] + [
         PLAIN | {"customer_id": "4000-1234-99", "reason": "", "lines": []},
         PLAIN | {"lines": [{"quantity": 1.125, "unit_price": "-0.0001"}, {"item_id": "7"}, {}]},
         PLAIN | {"occurred_at": "2026-01-05T10:31:07-03:45", "payment": {}},
+        PLAIN | {"lines": [{"item_id": "1", "unit_price": "1"}] * 900},
     )
 ]
 
@@ -81,9 +82,9 @@ def caches(parser: Parser) -> list[list[tuple[Any, Any]]]:
     return [list(cache.items()) for cache in (parser._ids, parser._texts, parser._people)]
 
 
-def check(records: Sequence[Any], names: Pseudonymizer | None = None) -> None:
-    names = names or Pseudonymizer(KEY, before=KEY[::-1])
-    plain, native_one, whole = (Parser(names) for _ in range(3))
+def check(records: Sequence[Any], masked: Pseudonymizer | None = None) -> None:
+    pseudonymizer = masked or Pseudonymizer(KEY, before=KEY[::-1])
+    plain, native_one, whole = (Parser(pseudonymizer) for _ in range(3))
     expected = outcomes(plain, records)
     found = through_the_twin(native_one, records)
     # `==` takes True for 1, and one kind of text for another.
@@ -143,7 +144,16 @@ lines = st.lists(
     ),
     max_size=3,
 )
-changes = st.one_of(
+names = ["register_id", "cashier_id", "customer_id", "reason", "original_transaction_id", "shop_id"]
+usual_changes = st.one_of(
+    st.tuples(st.sampled_from([(name,) for name in names]), st.text("abc17", min_size=1)),
+    st.tuples(st.just(("total",)), st.integers(1, 10**6) | st.sampled_from(["1", "7.5", "0.01"])),
+    st.tuples(st.just(("type",)), st.sampled_from(["SALE", "REFUND", "VOID"])),
+    st.tuples(st.just(("payment",)), st.sampled_from([{}, {"method": "CASH"}])),
+    st.tuples(st.just(("lines", 0)), st.fixed_dictionaries({"item_id": st.text("17é")})),
+    st.tuples(st.just(("lines",)), st.lists(st.just({"item_id": "7", "unit_price": 0.99}))),
+)
+changes = usual_changes | st.one_of(
     st.tuples(st.just(("total",)), decimals),
     st.tuples(st.just(("approval_limit",)), decimals),
     st.tuples(st.just(("lines",)), lines),
@@ -160,7 +170,7 @@ changes = st.one_of(
     st.tuples(paths, json_values),
 )
 tails = st.sampled_from(
-    [b""] * 6
+    [b""] * 12
     + [b',"total":"1.00"', b',"total":1', b',"shop_id":"x"', b',"reason":null', b',"extra":1']
     + [b',"\\u0074otal":"1.00"', b',"reason":"a"', b',"reason":"DAMAGED"', b" ", b',"z":"\xff"']
 )
@@ -187,7 +197,7 @@ def wires(draw: Any) -> Record:
     for at, cut, insert in draw(
         st.lists(
             st.tuples(st.integers(0, len(data)), st.integers(0, 9), st.sampled_from(TOKENS)),
-            max_size=draw(st.sampled_from([0, 0, 0, 2])),
+            max_size=draw(st.sampled_from([0, 0, 0, 0, 0, 2])),
         )
     ):
         data = data[:at] + insert + data[at + cut :]
@@ -206,8 +216,8 @@ def test_usual_records_are_not_handed_back() -> None:
 
 
 @compiled
-@settings(max_examples=500)
-@given(records=st.lists(wires(), max_size=5))
+@settings(max_examples=400)
+@given(records=st.lists(wires(), max_size=4))
 def test_the_twin_says_the_same_of_any_record(records: list[Record]) -> None:
     check(records)
 
@@ -219,6 +229,56 @@ def test_the_twin_says_the_same_of_any_record(records: list[Record]) -> None:
 @example(b"")
 def test_the_twin_says_the_same_of_any_bytes(data: bytes) -> None:
     check([record(data)])
+
+
+ODD: list[dict[str, Any]] = [
+    {"register_id": "a\0b"},
+    {"register_id": "a\n"},  # its backslash is the third byte from the end
+    {"lines": [{"item_id": "101"}, {"item_id": "\x1f"}]},
+    {"cashier_id": "é" * 256},
+    {"cashier_id": "é" * 257},
+    {"lines": [{"item_id": "é" * 257}]},
+    {"contact": {}},
+    {"contact": {"email": "ada@example.org"}},
+    {"reason": None},
+    *(
+        {"customer_id": text}
+        for text in ("+442079460958", "4111111111111111", "a@b.co", "a%40b.co", "é", "u 5521 é")
+    ),
+    {"customer_id": "020 7946"},
+    {"cashier_id": "ada@example.org", "reason": "call 020 7946 0958"},
+    *(
+        {"currency": currency, name: amount, "total": total}
+        for currency, end in (("JPY", 10**15), ("GBP", 10**13), ("KWD", 10**12), ("CLF", 10**11))
+        for whole in (end - 1, end)
+        for name, total, amount in (
+            ("reason", whole, "a"),
+            ("reason", str(whole), "a"),
+            ("reason", f"{whole}.0", "a"),
+            ("approval_limit", 1, whole),
+            ("approval_limit", 1, f"-{whole}"),
+        )
+    ),
+    *(
+        {"lines": [{name: sign * amount}]}
+        for name, end in (("quantity", 10**12), ("unit_price", 10**11))
+        for amount in (end - 1, end)
+        for sign in (1, -1)
+    ),
+]
+
+
+@compiled
+def test_the_twin_says_the_same_at_every_edge() -> None:
+    for fields in ODD:
+        # The byte that matters stands at every place of the eight that are looked at together.
+        for blanks in range(8):
+            spelled = {"shop_id": "s" * (1 + blanks)} | {
+                name: value for name, value in LEAST.items() if name != "shop_id"
+            }
+            for ascii_only in (True, False):
+                text = json.dumps(spelled | fields, ensure_ascii=ascii_only)
+                check([record(text.encode())])
 
 
 @compiled
@@ -246,6 +306,7 @@ def test_the_twin_says_the_same_of_any_amount(
 @example("1999-12-31T23:59:59.999999Z", None, DAY)
 @example("2099-12-31T23:59:59.999999Z", None, DAY)
 @example("2100-01-01T00:00:00Z", None, DAY)
+@example("2100-01-01T00:00:00Z", OCCURRED_END, DAY)
 @example("2100-01-01T05:29:59.999999+05:30", OCCURRED_END, DAY)
 @example("2024-02-29T23:59:59.5-00:01", None, DAY)
 @example(to_iso(ARRIVED_AT), ARRIVED_AT, 0)
@@ -351,6 +412,8 @@ def test_what_the_parser_raises_travels_and_its_records_may_change() -> None:
         TWIN.parse_all([odd])
 
 
+# Every allocation is refused in turn. Python 3.12 does not live through it where `redacted` makes a
+# function, so nothing that is asked about by it is among the records.
 REFUSING_MEMORY = """
 import _testcapi
 import events.decode
@@ -367,7 +430,7 @@ import events._parse as twin
 events.decode._STRICT = strict
 from tests.events.test_native_parse import KEY, USUAL, Parser, Pseudonymizer, of
 
-records = [*USUAL[:2], *USUAL[-7:]]
+records = [each for each in (*USUAL[:2], *USUAL[-8:]) if b"4000-1234" not in each.data]
 decoded.update((each.data, strict.decode(each.data)) for each in records)
 names = Pseudonymizer(KEY, before=KEY)
 expected = list(map(Parser(names).parse, records))
@@ -424,15 +487,19 @@ def test_nothing_is_kept_and_nothing_given_away() -> None:
         *(TWIN, Transaction, parser, parser._pseudonymize, parser._pseudonymize._keyed),
         *(parser._pseudonymize._keyed["card"], *records, *(each.data for each in records)),
     ]
-    for _ in range(3):
-        parser.parse_all(records)
+    parser.parse_all(records)
     gc.collect()
-    counts, blocks = [sys.getrefcount(each) for each in watched], sys.getallocatedblocks()
-    for _ in range(300):
-        parser.parse_all(records)
-    gc.collect()
+    counts = [sys.getrefcount(each) for each in watched]
+    grown = []
+    for _ in range(5):
+        blocks = sys.getallocatedblocks()
+        for _ in range(100):
+            parser.parse_all(records)
+        gc.collect()
+        grown.append(sys.getallocatedblocks() - blocks)
     assert [sys.getrefcount(each) for each in watched] == counts
-    assert abs(sys.getallocatedblocks() - blocks) < 200
+    # What is lost with each record grows by hundreds each time; free lists fill up once.
+    assert min(grown) < 50
 
 
 class StandIn:
