@@ -58,7 +58,7 @@ def lake_of(name: str, stream: Iterable[tuple[str, bytes]]) -> Lake:
     """What a shard's worker publishes of `stream`, all hours closed at its end."""
     config = DetectorConfig()
     pipeline = Pipeline(
-        Parser(Pseudonymizer(b"a key for the benchmark")).parse,
+        Parser(Pseudonymizer(b"a key for the benchmark")).parse_all,
         Scorer(config),
         Duplicates(20_000),
         key_groups=config.key_groups,

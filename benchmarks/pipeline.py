@@ -63,7 +63,7 @@ def the_pipeline() -> Pipeline:
     """Our pipeline, as the consumer makes it."""
     config = DetectorConfig()
     return Pipeline(
-        Parser(Pseudonymizer(b"a key for the benchmark")).parse,
+        Parser(Pseudonymizer(b"a key for the benchmark")).parse_all,
         Scorer(config),
         Duplicates(20_000),
         key_groups=config.key_groups,

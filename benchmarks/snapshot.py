@@ -108,7 +108,7 @@ def costs(shops: int, trading: int) -> list[Cost]:
 
 def _pipeline(config: DetectorConfig, scorer: Scorer, rotation: Rotation, size: int) -> Pipeline:
     return Pipeline(
-        Parser(Pseudonymizer(b"a key for the benchmark")).parse,
+        Parser(Pseudonymizer(b"a key for the benchmark")).parse_all,
         scorer,
         Duplicates(_DUPLICATES_MIN),
         key_groups=config.key_groups,

@@ -105,7 +105,7 @@ class Run:
 
 def _pipeline(config: DetectorConfig) -> Pipeline:
     return Pipeline(
-        Parser(Pseudonymizer(b"tillwatch backtest, no secret")).parse,
+        Parser(Pseudonymizer(b"tillwatch backtest, no secret")).parse_all,
         Scorer(config),
         Duplicates(default("duplicates_remembered_min")),
         key_groups=config.key_groups,

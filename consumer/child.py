@@ -187,7 +187,7 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline of one shard around its restored state."""
     return Pipeline(
-        parser_of(settings).parse,
+        parser_of(settings).parse_all,
         scorer,
         duplicates,
         rotation=rotation,

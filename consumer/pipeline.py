@@ -10,13 +10,14 @@ from typing import Protocol
 
 import msgspec
 
-from anomaly.detector import Changes
+from anomaly.detector import Changes, Detector
 from consumer.duplicates import Duplicates, Sighting
 from consumer.redriven import letter_of
 from consumer.rotation import Rotation, Slices, slice_of_group
+from consumer.sales import learner, take_sales
 from consumer.scorer import Scorer
+from consumer.uncounted import reused, unscored
 from events.batch import Batch, Scored
-from events.failure import failure
 from events.instant import Instant
 from events.key_group import key_group
 from events.page import Page
@@ -27,12 +28,14 @@ from events.suppression import Lift, Suppression
 from events.transaction import Transaction
 from events.verdict import Verdict
 
+Parsed = Transaction | Verdict | Suppression | Lift | Rejection
+
 
 class Parse(Protocol):
     """Turns every record into exactly one transaction or rejection."""
 
-    def __call__(self, record: Record) -> Transaction | Verdict | Suppression | Lift | Rejection:
-        """The one or the other; no exception travels."""
+    def __call__(self, records: list[Record], /) -> list[Parsed]:
+        """The one or the other of each, in order; no exception travels."""
         ...
 
 
@@ -106,9 +109,10 @@ class Pipeline:
         self._lateness = lateness
         self._watermark = _NO_WATERMARK if watermark is None else watermark
         self._group_of: dict[str, int] = {}
-        self._drawn: Iterator[
-            tuple[Record, Transaction | Verdict | Suppression | Lift | Rejection]
-        ] = iter(())
+        self._drawn: list[Record] = []
+        self._parsed: list[Parsed] = []
+        self._at = 0
+        """So many of those drawn are taken."""
         self._clear()
 
     def _clear(self) -> None:
@@ -164,36 +168,61 @@ class Pipeline:
         """
         if self._known is not None:
             records = self._unknown(records, self._known)
-        parse, records_max, bytes_max = (
-            self._parse,
-            self._batch_records_max,
-            self._batch_bytes_max,
-        )
+        detector = learner(self._scorer, self._duplicates)
         while not self.full:
-            for record, parsed in self._drawn:
-                self._records += 1
-                self._bytes += len(record.data)
-                self._last = record.position
-                if self._first is None:
-                    self._first = record.position
-                if type(parsed) is Transaction:
-                    self._score(record, parsed)
-                elif type(parsed) is Rejection:
-                    self._rejections.append(parsed)
-                else:
-                    self._hear(parsed)  # type: ignore[arg-type]  # it is one of the others
-                if (
-                    self._records >= records_max
-                    or self._bytes >= bytes_max
-                    or self._unscored >= UNSCORED_MAX
-                ):
-                    return
-            drawn = list(islice(records, DRAWN_MAX))
-            if not drawn:
+            if self._at == len(self._drawn) and not self._draw(records):
                 return
-            if self._raw is not None:
-                self._raw += drawn
-            self._drawn = zip(drawn, list(map(parse, drawn)), strict=True)
+            if detector is not None:
+                self._take_sales(detector)
+                if self._at == len(self._drawn) or self.full:
+                    continue
+            record, parsed = self._drawn[self._at], self._parsed[self._at]
+            self._at += 1
+            self._records += 1
+            self._bytes += len(record.data)
+            self._last = record.position
+            if self._first is None:
+                self._first = record.position
+            if type(parsed) is Transaction:
+                self._score(record, parsed)
+            elif type(parsed) is Rejection:
+                self._rejections.append(parsed)
+            else:
+                self._hear(parsed)  # type: ignore[arg-type]  # it is one of the others
+
+    def _draw(self, records: Iterator[Record]) -> bool:
+        """Draw the next and parse them; False if there are none."""
+        drawn = list(islice(records, DRAWN_MAX))
+        if self._raw is not None:
+            self._raw += drawn
+        self._drawn, self._parsed, self._at = drawn, self._parse(drawn), 0
+        return bool(drawn)
+
+    def _take_sales(self, detector: Detector) -> None:
+        """Take the plain sales that come next: nothing else is done with them than below."""
+        first = self._at
+        taken = take_sales(
+            self._drawn,
+            self._parsed,
+            first,
+            detector,
+            self._duplicates,
+            self._group_of,
+            self._scored,
+            self._batch_records_max - self._records,
+            self._bytes,
+            self._batch_bytes_max,
+            self._watermark,
+            self._lateness,
+            self._late,
+        )
+        if taken is None:
+            return
+        self._at, self._bytes, self._watermark, self._late = taken
+        self._records += self._at - first
+        self._last = self._drawn[self._at - 1].position
+        if self._first is None:
+            self._first = self._drawn[first].position
 
     def _score(self, record: Record, transaction: Transaction) -> None:
         """Let the transaction count once: score, then learn."""
@@ -209,14 +238,14 @@ class Pipeline:
             if sighting is Sighting.REPEATED:
                 self._repeated += 1
             else:
-                self._rejections.append(_reused(record, transaction))
+                self._rejections.append(reused(record, transaction))
             return
         try:
             observation = self._scorer.observe(transaction)
         except MemoryError:  # the machine's fault, and not this transaction's
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is about this one alone
-            self._rejections.append(_unscored(record, transaction, error, self._scorer))
+            self._rejections.append(unscored(record, transaction, error, self._scorer))
             self._scorer.put_back(item.transaction for item in self._scored[self._kept :])
             self._kept = len(self._scored)
             self._unscored += 1
@@ -302,35 +331,6 @@ UNSCORED_MAX = 16
 _SHOPS_CACHED_MAX = 100_000
 _NO_WATERMARK: Instant = -(2**62)
 """Before any event (the year -144,000)."""
-
-
-def _reused(record: Record, transaction: Transaction) -> Rejection:
-    return Rejection(
-        position=record.position,
-        data=record.data,
-        stage="deduplicate",
-        reason="transaction_id_reused",
-        field="transaction_id",
-        detail="another record with other content has this transaction_id already",
-        arrived_at=record.arrived_at,
-        shop_id=transaction.shop_id,
-    )
-
-
-def _unscored(
-    record: Record, transaction: Transaction, error: Exception, scorer: Scorer
-) -> Rejection:
-    return Rejection(
-        position=record.position,
-        data=record.data,
-        stage="score",
-        reason="scoring_failed",
-        field=None,
-        detail=failure(error, transaction),
-        arrived_at=record.arrived_at,
-        shop_id=transaction.shop_id,
-        model_version=scorer.model_version,
-    )
 
 
 def batches(pipeline: Pipeline, records: Iterable[Record]) -> Iterator[Cut]:

@@ -36,8 +36,8 @@ class Scorer:
         self._groups = dict(groups or {})
         self._changed = Changes({}, {})
         self.model_version = config.model_version()
-        self._detector = Detector(config, self._shops, self._groups)
-        self.observe: Callable[[Transaction], Observation | None] = self._detector.observe
+        self.detector = Detector(config, self._shops, self._groups)
+        self.observe: Callable[[Transaction], Observation | None] = self.detector.observe
         """The detector's own."""
 
     def put_back(self, learnt: Iterable[Transaction]) -> None:
@@ -46,11 +46,11 @@ class Scorer:
         That is all that was observed without fail since the last `put_back` or `take_changes`, in
         order.
         """
-        self._detector.put_back(self._shops, self._groups)
+        self.detector.put_back(self._shops, self._groups)
         for transaction in learnt:
             self.observe(transaction)
         # So that the next time what lies before needs not be shown again.
-        self._keep(self._detector.take_changes())
+        self._keep(self.detector.take_changes())
 
     def hear(self, said: Verdict | Suppression | Lift) -> bool:
         """Let a verdict move its thresholds, or a rule of whom to tell begin or end.
@@ -58,15 +58,15 @@ class Scorer:
         For good: `put_back` begins behind it from here on.
         """
         if isinstance(said, Verdict):
-            moved = self._detector.judge(said)
+            moved = self.detector.judge(said)
         else:
-            moved = self._detector.suppress(said)
-        self._keep(self._detector.take_changes())
+            moved = self.detector.suppress(said)
+        self._keep(self.detector.take_changes())
         return moved
 
     def take_changes(self) -> Changes:
         """The encoded state of what changed since the last call."""
-        self._keep(self._detector.take_changes())
+        self._keep(self.detector.take_changes())
         taken, self._changed = self._changed, Changes({}, {})
         return taken
 

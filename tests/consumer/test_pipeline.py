@@ -25,7 +25,7 @@ def pipeline(
     *, records_max: int = 50, bytes_max: int = 2**20, remembered_min: int = 1_000
 ) -> Pipeline:
     return Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(remembered_min),
         key_groups=KEY_GROUPS,
@@ -258,8 +258,8 @@ def test_records_keep_their_bytes_for_the_dead_letter_queue() -> None:
 
 
 def test_an_error_that_is_no_rejection_travels() -> None:
-    def broken(record: Record) -> object:
-        raise ZeroDivisionError(record.position.slug)
+    def broken(records: list[Record]) -> object:
+        raise ZeroDivisionError(records[0].position.slug)
 
     made = pipeline()
     made._parse = broken  # type: ignore[assignment]  # the point of the test
@@ -333,7 +333,7 @@ def test_watermark_and_late_ones_do_not_depend_on_the_batches(records_max: int) 
 
 def test_the_watermark_goes_on_where_the_shard_was_left() -> None:
     left = Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(1_000),
         key_groups=KEY_GROUPS,

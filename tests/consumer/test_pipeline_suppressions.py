@@ -48,7 +48,7 @@ def wire_of(transaction: Transaction) -> bytes:
 
 def run(data: list[bytes], records_max: int = 100_000) -> list[Cut]:
     pipeline = Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(100_000),
         key_groups=KEY_GROUPS,

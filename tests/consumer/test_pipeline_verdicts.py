@@ -31,7 +31,7 @@ DATA = [*TRADE[:40], wire_verdict(VERDICT), *TRADE[40:]]
 
 def run(data: list[bytes], records_max: int = 1_000) -> list[Cut]:
     pipeline = Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(1_000),
         key_groups=KEY_GROUPS,

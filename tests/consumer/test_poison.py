@@ -188,7 +188,7 @@ def by_id(world: World) -> list[dict[str, object]]:
 
 def pipeline(records_max: int = 1_000) -> Pipeline:
     return Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS)),
         Duplicates(1_000),
         key_groups=KEY_GROUPS,

@@ -158,7 +158,7 @@ def pipeline(state: State) -> Pipeline:
     duplicates = Duplicates(200)
     duplicates.restore(state.duplicates)
     return Pipeline(
-        Parser(Pseudonymizer(b"a key for tests only")).parse,
+        Parser(Pseudonymizer(b"a key for tests only")).parse_all,
         Scorer(DetectorConfig(key_groups=KEY_GROUPS), state.shops, state.groups),
         duplicates,
         key_groups=KEY_GROUPS,

@@ -272,7 +272,7 @@ class World:
             reject_share=RejectShare(1.0, state.rejects),
         )
         pipeline = Pipeline(
-            Parser(Pseudonymizer(b"a key for tests only")).parse,
+            Parser(Pseudonymizer(b"a key for tests only")).parse_all,
             Scorer(self.config, state.shops, state.groups),
             duplicates,
             key_groups=KEY_GROUPS,
