@@ -281,7 +281,7 @@ is_schema_1(PyObject *schema)
            (PyLong_CheckExact(schema) && PyLong_AsLongAndOverflow(schema, &overflow) == 1);
 }
 
-/* Seconds east of UTC that `moment` of the zone `zone` is; 0 if only Python knows, -1 on failure. */
+/* How far east of UTC `zone` is at `moment`; 0 if only Python knows, -1 on failure. */
 static int
 has_offset(PyObject *moment, PyObject *zone, long long *seconds)
 {
@@ -306,7 +306,7 @@ has_offset(PyObject *moment, PyObject *zone, long long *seconds)
     return whole;
 }
 
-/* Days from 1970-01-01 to a day of the Gregorian calendar; its years are taken to begin in March. */
+/* Days from 1970-01-01 to a day of the Gregorian calendar; years are taken to begin in March. */
 static long long
 days_since_epoch(int year, int month, int day)
 {
@@ -381,7 +381,7 @@ card_text(PyObject *digest)
     return PyUnicode_DecodeASCII(text, at - text, NULL);
 }
 
-/* The twin of `Pseudonymizer.card_token`, for an ASCII `token`; None for none, or without `keyed`. */
+/* The twin of `Pseudonymizer.card_token` for ASCII; None for none, or without `keyed`. */
 static PyObject *
 card(PyObject *keyed, PyObject *token)
 {
@@ -594,7 +594,7 @@ static PyObject *
 answers(const Parser *parser, int usual, PyObject *records, PyObject *parse)
 {
     PyObject *list = PyList_New(0);
-    /* `parse` is Python, and may do anything to a list of records: it is asked for its size anew. */
+    /* `parse` is Python, and may do anything to a list of records: its size is asked anew. */
     for (Py_ssize_t i = 0; list != NULL && i < PySequence_Fast_GET_SIZE(records); i++) {
         PyObject *record = Py_NewRef(PySequence_Fast_GET_ITEM(records, i));
         PyObject *answer = usual ? of_record(parser, record) : NULL;
@@ -612,9 +612,9 @@ answers(const Parser *parser, int usual, PyObject *records, PyObject *parse)
 
 PyDoc_STRVAR(parse_all_doc,
              "parse_all(records, parse, ids, texts, people, pseudonymizer, bounds)\n--\n\n"
-             "What `parse` says of each of `records`, which it is asked itself for unusual ones.\n\n"
-             "`ids`, `texts` and `people` are the parser's shared texts; `bounds` are the earliest\n"
-             "instant, the end of all times, and how far after its arrival a record may lie.");
+             "What `parse` says of each of `records`; of unusual ones it is asked itself.\n\n"
+             "`ids`, `texts` and `people` are the parser's shared texts; `bounds` are the\n"
+             "earliest instant, the end of all, and how far after its arrival a record may lie.");
 
 static PyObject *
 parse_all(PyObject *module, PyObject *args)
