@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import consumer.sales
+from anomaly.amounts import SEEN_MAX
 from anomaly.detector import Detector, DetectorConfig
 from anomaly.sale_state import SOLD_MAX
 from consumer.duplicates import Duplicates
@@ -249,6 +250,28 @@ def test_a_shop_with_more_sales_than_any_memory_holds() -> None:
     assert state.sale_amounts.n > 3_999.0
     assert state.sale_amounts.seen < 26_000 - 5_000
     assert any(state.tenders.paid)
+
+
+@pytest.mark.parametrize("seen", [SEEN_MAX - 4, SEEN_MAX - 2, SEEN_MAX - 1, SEEN_MAX])
+def test_half_of_the_largest_is_forgotten_at_the_same_sale(seen: int) -> None:
+    items = [item(n, sale(n, START + n * SECOND, 100 + n)) for n in range(MANY)]
+
+    def run() -> list[Outcome]:
+        made = pipeline(items)
+        made.take(iter([record for record, _ in items[:30]]))
+        assert isinstance(made._scorer, Scorer)
+        made._scorer.detector._shops["shop-1"].state.sale_amounts.seen = seen
+        return outcomes(made, items[30:])
+
+    both(run)
+
+
+def test_who_is_late_by_no_more_than_the_lateness_is_not_late() -> None:
+    behind = [0, 0, 0, 0, 9, 10, 11, 0]
+    items = [item(n, sale(n, START + (100 - late) * SECOND)) for n, late in enumerate(behind)]
+    (cut,) = both(lambda: outcomes(pipeline(items, lateness=10 * SECOND), items))
+    assert isinstance(cut, Cut)
+    assert (cut.late, cut.watermark) == (1, START + 100 * SECOND)
 
 
 def test_plain_sales_are_done_by_the_twin_alone(monkeypatch: pytest.MonkeyPatch) -> None:
