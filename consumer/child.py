@@ -32,6 +32,7 @@ from consumer.rotation import Rotation
 from consumer.scorer import Scorer
 from consumer.services import Services
 from consumer.shard import Parts, ShardProcessor
+from consumer.snapshot import State
 from consumer.snapshot_history import SnapshotHistory
 from consumer.snapshots import Restored, Snapshots
 from consumer.telemetry import Commit, Telemetry
@@ -121,17 +122,7 @@ class Assembly:
         pipeline.skip(known)
         if services.shadow is not None:
             services.shadow.watch(shard_id, config, checkpoint, known, state.hours, pipeline)
-        _log.info(
-            "shard taken",
-            extra={
-                "position": checkpoint.slug if checkpoint else None,
-                "parents": parents,
-                "shops": len(state.shops),
-                "open_hours": len(hours.state.open),
-                "pages_waiting": len(state.pages),
-                "hot_path": in_words(),
-            },
-        )
+        _say_taken(checkpoint, parents, state, len(hours.state.open))
         self._garbage.start()
         self._outbox.start()
         return Parts(pipeline, committer, has_open_hours=lambda: bool(hours.state.open))
@@ -147,6 +138,22 @@ class Assembly:
         """Wait for the page that is on its way, if there is one."""
         if self._outbox is not None:
             self._outbox.end()
+
+
+def _say_taken(
+    checkpoint: Position | None, parents: tuple[str, ...], state: State, open_hours: int
+) -> None:
+    _log.info(
+        "shard taken",
+        extra={
+            "position": checkpoint.slug if checkpoint else None,
+            "parents": parents,
+            "shops": len(state.shops),
+            "open_hours": open_hours,
+            "pages_waiting": len(state.pages),
+            "hot_path": in_words(),
+        },
+    )
 
 
 def _restored(
