@@ -196,7 +196,7 @@ take(PyObject *module, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "take() takes 13 arguments");
         return NULL;
     }
-    if (!is_int(args[2], PY_SSIZE_T_MAX, &at) || !is_int(args[7], INT_MAX_TAKEN, &run.room) ||
+    if (!is_int(args[2], INT_MAX_TAKEN, &at) || !is_int(args[7], INT_MAX_TAKEN, &run.room) ||
         !is_int(args[8], TIME_MAX_TAKEN, &run.bytes) ||
         !is_int(args[9], INT_MAX_TAKEN, &run.bytes_max) ||
         !is_int(args[10], INT_MAX_TAKEN, &run.watermark) ||
