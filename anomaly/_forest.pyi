@@ -1,4 +1,4 @@
-"""The twin of Forest._way, in C."""
+# The twin of Forest._way, in C; its words stand there.
 
 def way(
     values: list[float | None],
@@ -7,5 +7,4 @@ def way(
     learnt: list[int],
     weights: list[int],
     height: int,
-) -> int:
-    """Count a refund on its way down every tree; the weights of its leaves, added."""
+) -> int: ...

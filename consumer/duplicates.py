@@ -27,33 +27,65 @@ Remembered = dict[str, int]
 class _Generations:
     """One key group's ids: the current generation fills up, then becomes the previous one.
 
-    What was added since the last take is not kept apart: a dictionary keeps its order, so it is the
-    end of the current generation, behind the first `taken`, and before it `turned`.
+    A generation only grows, so each id is encoded once, when it is first asked for: `entries` are
+    those of the current generation up to `taken`, `previous_entries` all of the previous one.
+    Dictionaries keep their order, so what was added is the end of the current generation.
     """
 
-    __slots__ = ("current", "previous", "taken", "turned")
+    __slots__ = ("current", "entries", "previous", "previous_entries", "taken", "turned")
 
     def __init__(self) -> None:
         self.current: Remembered = {}
         self.previous: Remembered = {}
+        self.entries = bytearray()
+        self.previous_entries = b""
         self.taken = 0
-        self.turned: list[Remembered] = []
+        self.turned: list[bytes] = []
 
     def turn(self) -> None:
         """Forget the previous generation; the current one takes its place."""
         self.turned += self._added()
-        self.previous, self.current, self.taken = self.current, {}, 0
+        self.previous, self.previous_entries = self.current, bytes(self.entries)
+        self.current, self.entries, self.taken = {}, bytearray(), 0
 
-    def take(self) -> list[Remembered]:
-        """What was added since the last take, in order."""
+    def take(self) -> list[bytes]:
+        """What was added since the last take, in order, as encoded mappings."""
         added = [*self.turned, *self._added()]
-        self.taken = len(self.current)
         self.turned = []
         return added
 
-    def _added(self) -> list[Remembered]:
-        added = dict(islice(self.current.items(), self.taken, None))
-        return [added] if added else []
+    def take_whole(self) -> list[bytes]:
+        """Likewise both generations, added or not."""
+        self.take()
+        return [
+            _mapping(len(self.previous), self.previous_entries),
+            _mapping(len(self.current), self.entries),
+        ]
+
+    def _added(self) -> list[bytes]:
+        count = len(self.current) - self.taken
+        if not count:
+            return []
+        # From the end: what was taken before is most of it, and would be gone through.
+        newest = reversed(list(islice(reversed(self.current.items()), count)))
+        entries = msgspec.msgpack.encode(dict(newest))[len(_mapping(count, b"")) :]
+        self.entries += entries
+        self.taken = len(self.current)
+        return [_mapping(count, entries)]
+
+
+def _mapping(count: int, entries: bytes | bytearray) -> bytes:
+    """A MessagePack map of `count` encoded entries."""
+    return _header(count, 0x80, 0xDE) + entries
+
+
+def _header(count: int, few: int, many: int) -> bytes:
+    """What stands before `count` entries: of a map, or of an array."""
+    if count < 16:  # noqa: PLR2004 -- MessagePack's bounds: four bits, and two bytes
+        return bytes((few | count,))
+    if count < 65_536:  # noqa: PLR2004 -- likewise
+        return bytes((many,)) + count.to_bytes(2, "big")
+    return bytes((many + 1,)) + count.to_bytes(4, "big")
 
 
 _decoder: msgspec.msgpack.Decoder[list[Remembered]] = msgspec.msgpack.Decoder(list[Remembered])
@@ -94,11 +126,9 @@ class Duplicates:
         """
         taken = {}
         for group, generations in self._groups.items():
-            changes = generations.take()
-            if whole(group):
-                changes = [generations.previous, generations.current]
+            changes = generations.take_whole() if whole(group) else generations.take()
             if changes:
-                taken[group] = msgspec.msgpack.encode(changes)
+                taken[group] = _header(len(changes), 0x90, 0xDC) + b"".join(changes)
         return taken
 
     def restore(self, encoded: Mapping[int, Sequence[bytes]]) -> None:

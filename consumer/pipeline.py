@@ -196,6 +196,8 @@ class Pipeline:
         if self._raw is not None:
             self._raw += drawn
         self._drawn, self._parsed, self._at = drawn, self._parse(drawn), 0
+        if len(self._parsed) != len(drawn):
+            raise ValueError("a parser gives one answer for each record")
         return bool(drawn)
 
     def _take_sales(self, detector: Detector) -> None:

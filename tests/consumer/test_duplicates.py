@@ -1,5 +1,9 @@
 """What a retrying producer sends again counts once, within the stated bound."""
 
+from zlib import crc32
+
+import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -66,3 +70,31 @@ def test_a_whole_group_and_deltas_make_the_whole() -> None:
     restored.restore(taken)
     assert restored.take_changes(lambda _: True) == memory.take_changes(lambda _: True)
     assert memory.take_changes() == {}
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 65_535, 65_536])
+def test_what_is_taken_is_messagepack_as_its_decoder_has_it(count: int) -> None:
+    memory = Duplicates(10 * count)
+    for number in range(count):
+        memory.see(0, f"t-{number}", b"x")
+    expected = {f"t-{number}": crc32(b"x") for number in range(count)}
+    assert memory.take_changes() == {0: msgspec.msgpack.encode([expected])}
+    assert memory.take_changes() == {}
+    memory.see(0, "one more", b"")
+    assert memory.take_changes(lambda _: True) == {
+        0: msgspec.msgpack.encode([{}, expected | {"one more": 0}])
+    }
+    for number in range(9 * count):  # it turns; what is whole is what was, and what has come
+        memory.see(0, f"more-{number}", b"x")
+    (previous, current) = msgspec.msgpack.decode(memory.take_changes(lambda _: True)[0])
+    assert list(previous)[:count] == list(expected)
+    assert len(previous) == 10 * count
+    assert len(current) == 1
+
+
+def test_many_turns_between_two_takes_are_all_taken() -> None:
+    memory = Duplicates(1)
+    for number in range(100):
+        memory.see(0, f"t-{number}", b"x")
+    taken = msgspec.msgpack.decode(memory.take_changes()[0])
+    assert taken == [{f"t-{number}": crc32(b"x")} for number in range(100)]

@@ -1,5 +1,6 @@
 """Which twins there are, and which word leaves them aside."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from events import money, parse
 from events.native import SWITCH, TWINS, in_words, native, not_compiled
+from sinks import opensearch, rows
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,6 +25,28 @@ def test_every_twin_has_its_source_its_types_and_its_place_in_the_list() -> None
     assert sources == set(TWINS)
     for name in TWINS:
         assert (ROOT / f"{name.replace('.', '/')}.pyi").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value"),
+    [
+        ("events/_parse.c", "AMOUNT_MAX", money.AMOUNT_MAX),
+        ("events/_parse.c", "QUANTITY_DECIMALS", money.QUANTITY_DECIMALS),
+        ("events/_parse.c", "UNIT_PRICE_DECIMALS", money.UNIT_PRICE_DECIMALS),
+        ("events/_parse.c", "DECIMALS_MAX", max(money.EXPONENTS.values())),
+        ("events/_parse.c", "OWN_ID_MAX", parse._OWN_ID_MAX),
+        ("sinks/_bodies.c", "QUANTITY_DECIMALS", money.QUANTITY_DECIMALS),
+        ("sinks/_bodies.c", "UNIT_PRICE_DECIMALS", money.UNIT_PRICE_DECIMALS),
+        ("sinks/_bodies.c", "ID_BYTES_MAX", opensearch.ID_BYTES_MAX),
+        ("sinks/_columns.c", "MANTISSA_MAX", rows._MANTISSA_MAX),
+    ],
+)
+def test_what_a_twin_has_of_its_python_is_the_same_number(
+    source: str, name: str, value: int
+) -> None:
+    text = (ROOT / source).read_text()
+    (found,) = re.findall(rf"^#define {name} (\d+)L*\b", text, re.MULTILINE)
+    assert int(found) == value
 
 
 def test_where_there_is_a_compiler_every_twin_was_compiled() -> None:
