@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from benchmarks.pipeline import RECORDS, VARIANTS, WARM_UP_RECORDS, Measured
+from events.native import in_words
 
 
 def _run(name: str) -> Measured:
@@ -89,16 +90,19 @@ def pipeline_table(rounds: int) -> None:
     print()
     print("| | records per CPU-second | CPU-s per 100k | bulk MB | Parquet MB | refunds scored |")
     print("|---|---|---|---|---|---|")
+    medians = []
     for variant in range(2):
         of = [run[variant] for run in runs]
         rate = statistics.median(run.records_per_cpu_second for run in of)
+        medians.append(rate)
         print(
             f"| {of[0].name} | {rate:,.0f} | {100_000 / rate:.2f} | "
             f"{of[0].bulk_bytes / 1e6:.1f} | {of[0].parquet_bytes / 1e6:.1f} | {of[0].refunds} |"
         )
     ratios = [ours.records_per_cpu_second / theirs.records_per_cpu_second for ours, theirs in runs]
     print()
-    print(f"Ratio, round by round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    print(f"Ratio, round by round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}; ", end="")
+    print(f"of the medians: {medians[0] / medians[1]:.2f}. Hot path: {in_words()}.")
     for variant in range(2):
         of = [run[variant] for run in runs]
         print()
