@@ -575,19 +575,10 @@ layout_of(Layout *layout, const char *module, const char *name, const char *cons
     layout_of(layout, module, name, (const char *const[]){__VA_ARGS__},                           \
               (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
 
-static PyObject *
-named(const char *module, const char *name)
-{
-    PyObject *imported = PyImport_ImportModule(module);
-    PyObject *found = imported == NULL ? NULL : PyObject_GetAttrString(imported, name);
-    Py_XDECREF(imported);
-    return found;
-}
-
 static int
 constant(const char *module, const char *name, long long *value)
 {
-    PyObject *found = named(module, name);
+    PyObject *found = attribute_of(module, name);
     int usual = found != NULL && is_int(found, INT_MAX_TAKEN, value);
     if (found != NULL && !usual) {
         PyErr_Format(PyExc_ImportError, "%s.%s is no usual int", module, name);
@@ -610,14 +601,14 @@ sell_constants(void)
         constant("anomaly.shop", "LARGE_SALES_MAX", &large_sales_max) < 0) {
         return -1;
     }
-    PyObject *steps = named("anomaly.sold", "STEPS");
+    PyObject *steps = attribute_of("anomaly.sold", "STEPS");
     int usual = steps != NULL && is_float(steps, &amount_steps) && hour_long > 0 &&
                 0 < minute_long && minute_long <= 1LL << 40 && entry_width == sizeof(uint32_t);
     if (steps != NULL && !usual) {
         PyErr_SetString(PyExc_ImportError, "another kind of entry than this twin's");
     }
     Py_XDECREF(steps);
-    python_log = named("math", "log");
+    python_log = attribute_of("math", "log");
     return usual && python_log != NULL ? 0 : -1;
 }
 

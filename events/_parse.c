@@ -666,15 +666,6 @@ find_struct(Struct *made)
     return field_offsets(made->type, made->names, made->count, made->offsets);
 }
 
-static PyObject *
-attribute_of(const char *module, const char *name)
-{
-    PyObject *found = PyImport_ImportModule(module);
-    PyObject *value = found == NULL ? NULL : PyObject_GetAttrString(found, name);
-    Py_XDECREF(found);
-    return value;
-}
-
 /* Find all that stands above; -1 with an exception on failure. */
 static int
 find_all(void)

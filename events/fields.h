@@ -29,11 +29,33 @@ set_field_at(PyObject *object, Py_ssize_t offset, PyObject *value)
     Py_XDECREF(old);
 }
 
+/* `object.name`, a new reference; where it has none, an ImportError: this was compiled for another
+ * version of it, and Python does the work instead. */
+static inline PyObject *
+attribute(PyObject *object, const char *name)
+{
+    PyObject *found = PyObject_GetAttrString(object, name);
+    if (found == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Format(PyExc_ImportError, "there is no %s: compiled for another version", name);
+    }
+    return found;
+}
+
+/* `name` of `module`, a new reference; NULL with an exception on failure. */
+static inline PyObject *
+attribute_of(const char *module, const char *name)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+    PyObject *found = imported == NULL ? NULL : attribute(imported, name);
+    Py_XDECREF(imported);
+    return found;
+}
+
 /* Where the field `name` lies in objects of `type`; -1 with an exception if it has none such. */
 static inline Py_ssize_t
 field_offset(PyTypeObject *type, const char *name)
 {
-    PyObject *member = PyObject_GetAttrString((PyObject *)type, name);
+    PyObject *member = attribute((PyObject *)type, name);
     if (member == NULL) {
         return -1;
     }
@@ -66,12 +88,7 @@ field_offsets(PyTypeObject *type, const char *const *names, int count, Py_ssize_
 static inline PyTypeObject *
 class_of(const char *module, const char *name)
 {
-    PyObject *found = PyImport_ImportModule(module);
-    if (found == NULL) {
-        return NULL;
-    }
-    PyObject *type = PyObject_GetAttrString(found, name);
-    Py_DECREF(found);
+    PyObject *type = attribute_of(module, name);
     if (type != NULL && !PyType_Check(type)) {
         PyErr_Format(PyExc_ImportError, "%s.%s is no class", module, name);
         Py_CLEAR(type);

@@ -584,18 +584,6 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
-static PyObject *
-attribute_of(const char *module, const char *name)
-{
-    PyObject *found = PyImport_ImportModule(module);
-    if (found == NULL) {
-        return NULL;
-    }
-    PyObject *value = PyObject_GetAttrString(found, name);
-    Py_DECREF(found);
-    return value;
-}
-
 /* What is read where; -1 with an exception where it is not as this was written for. */
 static int
 look_up(void)
