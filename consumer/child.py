@@ -21,6 +21,7 @@ from consumer.halt import halt
 from consumer.handed import handed
 from consumer.handover import take_over
 from consumer.hours import Hours
+from consumer.lines import widen
 from consumer.logs import JsonFormatter, configure
 from consumer.multilang import Conversation, DaemonGone
 from consumer.orphan import Parent
@@ -214,6 +215,8 @@ def main() -> None:
     parent = Parent()
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    source = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 -- until the process ends
+    widen(source.fileno())
     import_lean_arrow()
     settings = handed()
     logs = configure(settings.log_level, pid=os.getpid())
@@ -221,9 +224,9 @@ def main() -> None:
     telemetry = Telemetry.of_this_process()
     assembly = Assembly(settings, stop, logs, telemetry)
     processor = ShardProcessor(
-        Conversation(sys.stdin.buffer, protocol),
+        Conversation(source, protocol),
         assembly.build,
-        CommittingThread(stop, assembly.committed),
+        CommittingThread(assembly.committed),
         stop=stop,
         clock=time.monotonic,
         batch_seconds_max=settings.batch_seconds_max,

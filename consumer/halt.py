@@ -4,8 +4,8 @@ Some errors come again whenever the shard is taken up again, until a person has 
 that cannot be used, staged parts that are gone, too large a share of rejects, a service that
 refuses everything. To end the process over them would end the daemon
 with all its shards, again and again, until the worker gives up, or move the trouble to the next
-worker. So the process stays, does nothing, and beats as halted; its action is never reported as
-done, so the daemon waits, and no checkpoint moves. After `HALTED_SECONDS` it ends after all, and is
+worker. So the process stays, does nothing, and beats as halted; it takes no further action, so the
+daemon waits, and no checkpoint moves. After `HALTED_SECONDS` it ends after all, and is
 replaced: what a person has mended by then goes on by itself.
 """
 

@@ -4,12 +4,14 @@ The MultiLangDaemon writes one JSON action a line to the child's standard input 
 from its standard output; while the child handles an action it may ask for checkpoints, each
 answered before anything else comes. The protocol is the one that `amazon_kclpy.kcl.KCLProcess`
 speaks; this module decodes it with msgspec into typed values, which costs a quarter of the CPU
-(docs/decisions/0006-own-protocol.md), and it never reports an action as done that raised.
+(docs/decisions/0006-own-protocol.md). When an action is reported as done: consumer/listener.py.
 """
 
 from typing import BinaryIO
 
 import msgspec
+
+from consumer.lines import Lines, Source
 
 
 class WireRecord(msgspec.Struct, gc=False, rename="camel"):
@@ -68,6 +70,8 @@ Action = Initialize | ProcessRecords | LeaseLost | ShardEnded | ShutdownRequeste
 _decoder: msgspec.json.Decoder[Action | CheckpointAnswer] = msgspec.json.Decoder(
     Action | CheckpointAnswer
 )
+_BLANK_BYTES_MAX = 80
+"""A longer line is not looked at for whether it is blank."""
 _NAMES: dict[type, str] = {
     Initialize: "initialize",
     ProcessRecords: "processRecords",
@@ -107,8 +111,8 @@ class CheckpointRefusedError(Exception):
 class Conversation:
     """One child's talk with its daemon over a pair of byte streams."""
 
-    def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
-        self._source = source
+    def __init__(self, source: Source, target: BinaryIO) -> None:
+        self._lines = Lines(source)
         self._target = target
 
     def next_action(self) -> Action | None:
@@ -123,7 +127,7 @@ class Conversation:
         return message
 
     def done(self, action: Action) -> None:
-        """Report `action` as handled; only then does the daemon send the next.
+        """Report `action` as done; only then does the daemon send the next.
 
         Raises:
             DaemonGone: the pipe is closed.
@@ -156,8 +160,8 @@ class Conversation:
             raise CheckpointRefusedError(answer.error)
 
     def _read(self) -> Action | CheckpointAnswer | None:
-        while line := self._source.readline():
-            if line.strip():
+        while (line := self._lines.next_line()) is not None:
+            if len(line) > _BLANK_BYTES_MAX or bytes(line).strip():
                 try:
                     return _decoder.decode(line)
                 except msgspec.DecodeError as error:

@@ -1,22 +1,21 @@
 """One shard's processor: takes the daemon's records, commits batches behind them.
 
-Two threads share the work. The main one talks to the daemon, parses and scores; the committing one
-writes batches to the sinks, so that scoring goes on while a service answers. At most one batch is
-being committed while the next one fills: a slow sink stops the main thread, which stops the daemon,
-which stops reading the stream (consumer/committing.py).
+Three threads share the work. The main one parses and scores; the listening one talks to the daemon,
+one action ahead (consumer/listener.py); the committing one writes batches to the sinks, so that
+scoring goes on while a service answers (consumer/committing.py). At most one batch is being
+committed while the next one fills: a slow sink stops the main thread, which leaves one action
+untaken and so stops the daemon, which stops reading the stream.
 """
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterator
 
 from consumer.checkpoint import Committer
 from consumer.committing import Committing, Job
+from consumer.listener import Listener, Talk
 from consumer.multilang import (
     Action,
-    CheckpointRefusedError,
-    Conversation,
     Initialize,
     LeaseLost,
     ProcessRecords,
@@ -34,8 +33,6 @@ from sinks.sink import Stopped
 
 _log = logging.getLogger("tillwatch.shard")
 _WAIT_SECONDS = 0.2
-_CHECKPOINT_TRIES_MAX = 10
-_BACKOFF_SECONDS_MAX = 10.0
 GIVEN_UP_SECONDS_MAX = 60.0
 """A child that gave its shard up, and is still given records of it after so long, ends: then the
 daemon still holds the lease, and must hand the shard out anew."""
@@ -65,7 +62,7 @@ class ShardProcessor:
 
     def __init__(
         self,
-        conversation: Conversation,
+        talk: Talk,
         build: Callable[[str, Position | None], Parts],
         committing: Committing,
         *,
@@ -76,7 +73,7 @@ class ShardProcessor:
         telemetry: Telemetry | None = None,
         orphaned: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._conversation = conversation
+        self._listener = Listener(talk, stop)
         self._build = build
         self._committing = committing
         self._stop = stop
@@ -93,15 +90,15 @@ class ShardProcessor:
         self._last_record_at = 0.0
         self._behind_millis: int | None = None
         self._given_up_at: float | None = None
-        self._lease_refused = False
         self._finished = False
 
     def run(self) -> None:
         """Handle actions until the daemon closes the pipe or the shard is given up.
 
-        An unexpected error leaves this function, unreported as done, and must end the process:
-        the daemon then hands the shard out again from its last checkpoint.
+        An unexpected error leaves this function and must end the process: the daemon then hands the
+        shard out again from its last checkpoint.
         """
+        self._listener.start()
         try:
             while (action := self._next_action()) is not None:
                 if self._given_up_at is None:
@@ -113,14 +110,14 @@ class ShardProcessor:
                     self._check_given_up(self._given_up_at)
                 if self._given_up_at is not None and _ends_shard(action):
                     self._check_end()
-                self._conversation.done(action)
+                self._listener.done(action)
         finally:
             self._stop.set()
             self._committing.end()
 
     def _next_action(self) -> Action | None:
         self._telemetry.beat(LISTENING)
-        return self._conversation.next_action()
+        return self._listener.next_action()
 
     def _handle(self, action: Action) -> None:
         self._telemetry.beat(type(action).__name__)
@@ -148,7 +145,7 @@ class ShardProcessor:
         self._telemetry.beat(RESTORING)
         self._parts = self._build(action.shard_id, self._last)
         self._last_record_at = self._clock()
-        self._committing.start(self._parts.committer, self._checkpoint_now)
+        self._committing.start(self._parts.committer, self._listener.checkpoint)
 
     def _process(self, action: ProcessRecords) -> None:
         pipeline = self._require_parts().pipeline
@@ -215,7 +212,7 @@ class ShardProcessor:
         KCL asks for the end once: reported as handled without its checkpoint, it would hold the
         lease and wait, and the shard's children would never begin.
         """
-        if not self._lease_refused:
+        if not self._listener.lease_refused:
             raise FencedOff(
                 f"{self._shard_id} was given up, and the daemon, which still holds it, says "
                 "that it has ended; ending, so that it is taken up again from its last checkpoint"
@@ -262,42 +259,13 @@ class ShardProcessor:
     def _wait_for_job(self) -> None:
         """Wait for the batch that is being committed: this is the backpressure.
 
-        Nothing is read from the daemon meanwhile, so its death does not show in the pipe.
+        Nothing more is read from the daemon meanwhile, so its death need not show in the pipe.
         """
         while self._committing.busy:
             self._telemetry.beat("waiting for the commit")
             self._committing.serve(wait=_WAIT_SECONDS)
             if self._committing.busy and self._orphaned():
                 raise DaemonGoneError("the daemon died; its shards go on elsewhere")
-
-    def _checkpoint_now(self, position: Position | None) -> None:
-        """Ask for the checkpoint, through a throttled lease table with backoff and full jitter.
-
-        Raises:
-            FencedOff: another worker holds the shard.
-            CheckpointRefusedError: it was refused for good, or for too many tries.
-        """
-        for attempt in range(_CHECKPOINT_TRIES_MAX):
-            try:
-                # The daemon waits for the lease table as long as that takes.
-                self._telemetry.beat(LISTENING)
-                if position is None:
-                    self._conversation.checkpoint(None, None)
-                else:
-                    self._conversation.checkpoint(
-                        position.sequence_number, position.sub_sequence_number
-                    )
-            except CheckpointRefusedError as error:
-                if error.lease_lost:
-                    self._lease_refused = True
-                    raise FencedOff("the lease fenced the checkpoint off") from error
-                if not error.transient or attempt == _CHECKPOINT_TRIES_MAX - 1:
-                    raise
-                _log.warning("checkpoint not taken yet: %s", error.name)
-                pause = random.uniform(0, min(_BACKOFF_SECONDS_MAX, 0.1 * 2**attempt))
-                self._stop.wait(pause)
-            else:
-                return
 
     def _require_parts(self) -> Parts:
         if self._parts is None:

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from consumer.multilang import Conversation
@@ -75,7 +75,14 @@ class DaemonDouble:
         )
 
     def records(self, *records: tuple[int, bytes], behind: int = 0) -> bool:
-        """Deliver records, each with its sequence number."""
+        """Deliver records, each with its sequence number; returns when they are handled.
+
+        Records are answered when they are taken up: so a tick behind them is waited for too.
+        """
+        delivered = self._deliver(records, behind)
+        return self._deliver((), behind) if delivered and records else delivered
+
+    def _deliver(self, records: Sequence[tuple[int, bytes]], behind: int) -> bool:
         return self.send(
             "processRecords",
             millisBehindLatest=behind,

@@ -1,4 +1,4 @@
-"""The committing thread: questions go to the main thread, errors come back to it, nothing hangs."""
+"""The committing thread: one job after the other, errors come to the main thread, nothing hangs."""
 
 import queue
 import threading
@@ -50,16 +50,13 @@ class Script:
 
 
 class Rig:
-    """A thread, what it asked the main one for, and what it said it committed."""
+    """A thread, the checkpoints it asked for, and what it said it committed."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
         self.commits: list[str] = []
         self.asked: list[tuple[Position | None, str]] = []
         self.refusal: Exception | None = None
-        self.thread = CommittingThread(
-            self.stop, lambda commit: self.commits.append(commit.position)
-        )
+        self.thread = CommittingThread(lambda commit: self.commits.append(commit.position))
 
     def start(self, committer: Script) -> Script:
         self.thread.start(committer, self._checkpoint)  # type: ignore[arg-type]  # as much of it
@@ -81,7 +78,6 @@ class Rig:
 def rig() -> Iterator[Rig]:
     made = Rig()
     yield made
-    made.stop.set()
     made.thread.end()
     assert made.thread._thread is None or not made.thread._thread.is_alive()
 
@@ -104,9 +100,7 @@ def test_it_publishes_first_and_then_commits_one_job_after_the_other(rig: Rig) -
     assert script.published == 1
     assert script.taken == [("a", True, False), ("b", False, True)]
     assert rig.commits == ["1-0", "2-0"]
-    # The daemon takes checkpoints from the main thread alone.
-    main = threading.current_thread().name
-    assert rig.asked == [(AT, main), (None, main)]
+    assert rig.asked == [(AT, "commit"), (None, "commit")]
 
 
 def test_a_job_that_is_done_is_not_held_until_the_next_one_comes(rig: Rig) -> None:
@@ -176,37 +170,6 @@ def test_what_the_first_publishing_fails_with_is_raised_too(rig: Rig) -> None:
         rig.serve_until(lambda: False)
 
 
-def test_a_commit_that_waits_for_an_answer_is_let_go_when_the_shard_is_given_up(
-    rig: Rig,
-) -> None:
-    script = rig.start(Script(asking(AT)))
-    rig.thread.submit(job("a"))
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while rig.thread._said.empty():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    # Nobody serves the question: the main thread is ending.
-    rig.stop.set()
-    rig.thread.end()
-    assert rig.thread._thread is not None
-    assert not rig.thread._thread.is_alive()
-    assert len(script.taken) == 1
-    assert rig.asked == []
-    assert rig.commits == []
-
-
-def test_a_question_before_the_start_is_a_mistake(rig: Rig) -> None:
-    rig.thread._said.put_nowait(rig_question())
-    with pytest.raises(RuntimeError, match="before the start"):
-        rig.thread.serve()
-
-
-def rig_question() -> Any:
-    from consumer.committing import _Question
-
-    return _Question(AT, threading.Event())
-
-
 def test_ending_without_a_start_or_twice_is_nothing(rig: Rig) -> None:
     rig.thread.end()
     rig.start(Script())
@@ -232,7 +195,7 @@ def test_an_end_behind_jobs_that_nobody_takes_does_not_hang(
 
 
 def test_what_a_job_says_has_room(rig: Rig) -> None:
-    """A question and the end of a job fit without anybody serving: the thread never blocks."""
+    """The end of a job fits without anybody serving: the thread never blocks."""
     rig.start(Script(asking(AT), lambda _: None))
     rig.thread.submit(job("a"))
     rig.serve_until(lambda: not rig.thread.busy)

@@ -38,7 +38,7 @@ class Bench:
         self.processor = ShardProcessor(
             self.daemon.conversation,
             self._build,
-            CommittingThread(self.stop),
+            CommittingThread(),
             stop=self.stop,
             clock=self.clock,
             batch_seconds_max=batch_seconds_max,
@@ -232,7 +232,7 @@ def test_a_checkpoint_that_is_refused_for_good_ends_the_process() -> None:
 def test_a_lease_table_that_stays_throttled_ends_the_process_after_bounded_tries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("consumer.shard._BACKOFF_SECONDS_MAX", 0.001)
+    monkeypatch.setattr("consumer.listener._BACKOFF_SECONDS_MAX", 0.001)
     asked: list[str | None] = []
 
     def throttled(number: str | None) -> str:

@@ -73,9 +73,9 @@ def start_child(consumer: "Consumer") -> Process:
             return parts
 
         processor = ShardProcessor(
-            Conversation(pipe),  # type: ignore[arg-type]  # simulated
+            Conversation(pipe),
             build,
-            CommittingThread(stop, assembly.committed),  # type: ignore[arg-type]  # simulated
+            CommittingThread(assembly.committed),
             stop=stop,  # type: ignore[arg-type]  # simulated
             clock=lambda: the.seconds,
             batch_seconds_max=settings.batch_seconds_max,

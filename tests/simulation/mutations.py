@@ -76,7 +76,7 @@ def _bare_checkpoint_at_shutdown() -> Iterator[Any]:
             _finish(self, shard_end=True)
             return
         with contextlib.suppress(CheckpointRefusedError):
-            self._conversation.checkpoint(None, None)
+            self._listener.checkpoint(None)
         self._finished = True
 
     yield mock.patch.object(ShardProcessor, "_finish", finish)

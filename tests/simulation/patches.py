@@ -13,8 +13,8 @@ import anomaly.forest
 import consumer.checkpoint
 import consumer.child
 import consumer.committing
+import consumer.listener
 import consumer.outbox
-import consumer.shard
 import consumer.snapshot_history
 import consumer.snapshots
 import sinks.final_file
@@ -51,7 +51,9 @@ THREADS: list[tuple[Any, str, Any]] = [
     (consumer.committing, "queue", threads.queues),
     (consumer.outbox, "threading", threads.threading),
     (consumer.outbox, "random", threads.Random),
-    (consumer.shard, "random", threads.Random),
+    (consumer.listener, "threading", threads.threading),
+    (consumer.listener, "queue", threads.queues),
+    (consumer.listener, "random", threads.Random),
     (consumer.checkpoint, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
     (consumer.checkpoint, "as_completed", threads.as_completed),
     (consumer.snapshots, "ThreadPoolExecutor", threads.ThreadPoolExecutor),
