@@ -27,8 +27,9 @@ _JVM_FLAGS = (
 
 
 _CHILD_ENVIRONMENT = (
-    # Few heaps, and large buffers given back at once: a batch leaves nothing behind.
-    "MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 ARROW_DEFAULT_MEMORY_POOL=system "
+    # One heap for all threads (a second one takes 10 MiB more), and large buffers given back at
+    # once: a batch leaves nothing behind.
+    "MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 ARROW_DEFAULT_MEMORY_POOL=system "
     # A shard has threads of its own; numpy's would only stand in their way.
     "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 )
