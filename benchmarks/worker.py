@@ -34,7 +34,7 @@ _SECONDS_MAX = 300
 _STOP_SECONDS_MAX = 75.0
 _MIB = 2**20
 MANY_SHOPS = 1_000
-_WARM_UP_ROUNDS, _WARM_UP_DOCUMENTS = 16, 40_000
+_WARM_UP_DOCUMENTS = 1_000_000
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -100,20 +100,19 @@ def _kind(command: str) -> str | None:
 def _warm(url: str) -> None:
     """Let the node index for a while: clusters run for weeks; a young JVM takes twice as long.
 
-    It is given what the worker is going to give it, scores and pages too: what a JVM has compiled
-    for other documents it compiles again for these.
+    It is given what the worker is going to give it, scores and pages too, in indices that grow as
+    large: what a JVM has compiled for other documents, and for indices of one segment, it compiles
+    again for these.
     """
-    records = [
+    records = (
         Record(Position("shard", str(number)), data, shop, OCCURRED_END)
         for number, (shop, data) in enumerate(wire_records(_WARM_UP_DOCUMENTS))
-    ]
-    cuts = list(batches(the_pipeline(), records))
+    )
     client = connect(url)
     sink = OpenSearchSink(client, threading.Event())
-    for _ in range(_WARM_UP_ROUNDS):
-        for cut in cuts:
-            sink.write(cut.batch)
-        client.indices.delete(index="transactions-*,pages-*,operations", ignore_unavailable=True)
+    for cut in batches(the_pipeline(), records):
+        sink.write(cut.batch)
+    client.indices.delete(index="transactions-*,pages-*,operations", ignore_unavailable=True)
     client.close()
 
 
