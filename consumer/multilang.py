@@ -70,7 +70,7 @@ Action = Initialize | ProcessRecords | LeaseLost | ShardEnded | ShutdownRequeste
 _decoder: msgspec.json.Decoder[Action | CheckpointAnswer] = msgspec.json.Decoder(
     Action | CheckpointAnswer
 )
-_BLANK_BYTES_MAX = 80
+_LONG_BYTES = 80
 """A longer line is not looked at for whether it is blank."""
 _NAMES: dict[type, str] = {
     Initialize: "initialize",
@@ -161,7 +161,7 @@ class Conversation:
 
     def _read(self) -> Action | CheckpointAnswer | None:
         while (line := self._lines.next_line()) is not None:
-            if len(line) > _BLANK_BYTES_MAX or bytes(line).strip():
+            if len(line) > _LONG_BYTES or bytes(line).strip():
                 try:
                     return _decoder.decode(line)
                 except msgspec.DecodeError as error:
