@@ -53,11 +53,23 @@ class Lake(Protocol):
         ...
 
 
+class EndFollows(Exception):  # noqa: N818 -- nothing is wrong
+    """The shard has ended: its end is to be checkpointed, and no position before it.
+
+    KCL notes the end of the shard for the position of its last record, once it has said that the
+    shard ended. That must not be before the snapshot of the end, which the shard's children read.
+    """
+
+
 class Checkpoint(Protocol):
     """Asks KCL for the checkpoint; None is the end of the shard."""
 
     def __call__(self, position: Position | None) -> None:
-        """Return when the lease table has accepted it; raise where the lease fenced it off."""
+        """Return when the lease table has accepted it; raise where the lease fenced it off.
+
+        Raises:
+            EndFollows: nothing was asked for, as the checkpoint of the end comes next.
+        """
         ...
 
 
@@ -154,11 +166,15 @@ class Committer:
         snapshot_seconds = time.perf_counter() - snapshot_began
 
         # 4. The checkpoint is accepted; a worker that lost its lease cannot pass here.
-        checkpoint(None if shard_end else batch.last)
-
-        # 5. What the snapshot says is to be published is published.
-        published = self.publish()
-        self._clean_up(position, batch.arrived_at)
+        published = 0
+        try:
+            checkpoint(None if shard_end else batch.last)
+        except EndFollows:
+            _log.info("the shard has ended: its end is checkpointed instead of %s", position)
+        else:
+            # 5. What the snapshot says is to be published is published.
+            published = self.publish()
+            self._clean_up(position, batch.arrived_at)
         return Commit(
             position=position,
             records=batch.records,

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from io import FileIO
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -215,7 +216,7 @@ def main() -> None:
     parent = Parent()
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    source = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 -- until the process ends
+    source = FileIO(sys.stdin.fileno(), closefd=False)
     widen(source.fileno())
     import_lean_arrow()
     settings = handed()

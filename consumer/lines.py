@@ -4,9 +4,11 @@ from contextlib import suppress
 from typing import Protocol
 
 PIECE_BYTES = 2**20
-"""What is asked for at once: as much as a pipe holds, where the system lets it be enlarged."""
+"""What is asked for at once, and the size of the buffer that is always there."""
 LINE_BYTES_MAX = 2**30
 """More than ten megabytes of the smallest aggregated records become."""
+_FORESEEN_BYTES = 16 * 2**20
+_PIPE_BYTES = 2**18
 
 
 class LineTooLongError(Exception):
@@ -14,9 +16,13 @@ class LineTooLongError(Exception):
 
 
 class Source(Protocol):
-    """What is read from; io.BufferedReader and io.BytesIO are such."""
+    """What is read from: a raw file, which gives what one read of the system gives.
 
-    def readinto1(self, buffer: memoryview, /) -> int:
+    Not a BufferedReader: asked for more than it has, it reads until something comes, although the
+    end of the line may be what it has.
+    """
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
         """Fill `buffer` with what one read gives; 0 at the end."""
         ...
 
@@ -33,12 +39,12 @@ class Lines:
         self._source = source
         self._buffer = bytearray(PIECE_BYTES)
         self._start = self._end = 0
-        self._grown = 0
+        self._foreseen = 0
 
     def next_line(self) -> memoryview | None:
         """The next line, without its end, until this is called again; None at the end.
 
-        What follows the last end of line counts as a line, if there is anything.
+        What follows the last end of line is no line: who wrote it died before it was done.
 
         Raises:
             LineTooLongError: it does not end.
@@ -47,16 +53,12 @@ class Lines:
         while (at := self._buffer.find(b"\n", self._start + seen, self._end)) < 0:
             seen = self._end - self._start
             if not self._fill():
-                if not seen:
-                    return None
-                return self._taken(self._end, self._end)
-        return self._taken(at, at + 1)
-
-    def _taken(self, end: int, following: int) -> memoryview:
-        line = memoryview(self._buffer)[self._start : end]
-        self._start = following
-        if following == self._end and len(self._buffer) > PIECE_BYTES:
-            self._grown = len(self._buffer)
+                return None
+        line = memoryview(self._buffer)[self._start : at]
+        self._start = at + 1
+        if self._start == self._end and len(self._buffer) > PIECE_BYTES:
+            # The next long line is likely to be about as long; the bound forgets a single giant.
+            self._foreseen = min(len(line) + PIECE_BYTES, _FORESEEN_BYTES)
             self._buffer = bytearray(PIECE_BYTES)
             self._start = self._end = 0
         return line
@@ -67,25 +69,25 @@ class Lines:
         if begun == len(self._buffer):
             if begun >= LINE_BYTES_MAX:
                 raise LineTooLongError(f"no end of line within {begun:,} bytes")
-            # At once as large as for the line before: what is not written to takes no memory.
-            larger = bytearray(max(2 * begun, self._grown))
+            larger = bytearray(self._foreseen if self._foreseen > begun else 2 * begun)
             larger[:begun] = self._buffer
             self._buffer = larger
         elif begun and self._start:
             self._buffer[:begun] = self._buffer[self._start : self._end]
         self._start, self._end = 0, begun
         with memoryview(self._buffer) as whole, whole[begun:] as free:
-            read = self._source.readinto1(free)
+            read = self._source.readinto(free) or 0
         self._end += read
         return read > 0
 
 
 def widen(pipe: int) -> None:
-    """Let the pipe hold `PIECE_BYTES` rather than 64 KiB, where the system can and allows it.
+    """Let the pipe hold 256 KiB rather than 64, where the system can and allows it.
 
-    Who writes into it then waits sixteen times less often for who reads.
+    Who writes into it then waits less often for who reads. Not more: what all pipes of one user
+    hold is bounded too.
     """
     with suppress(ImportError, AttributeError, OSError):  # not Linux, no pipe, or not allowed
         import fcntl
 
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIECE_BYTES)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -19,12 +19,14 @@ from typing import Protocol
 
 import msgspec
 
+from consumer.checkpoint import EndFollows
 from consumer.multilang import (
     Action,
     CheckpointRefusedError,
     DaemonGone,
     LeaseLost,
     ProcessRecords,
+    ShardEnded,
     Shutdown,
 )
 from events.position import Position
@@ -80,6 +82,7 @@ class Listener:
         self._actions: queue.Queue[Action | BaseException | None] = queue.Queue(maxsize=2)
         self._said: queue.Queue[_Question | _Go] = queue.Queue(maxsize=2)
         self._over = threading.Event()
+        self._ended_with: BaseException | None = None
         self.lease_refused = False
         """Whether the lease table itself has said that another worker holds the shard."""
 
@@ -113,9 +116,10 @@ class Listener:
 
         Raises:
             FencedOff: another worker holds the shard.
+            EndFollows: the shard has ended, and this is not its end.
             Stopped: the shard was given up meanwhile.
             CheckpointRefusedError: it was refused for good, or for too many tries.
-            DaemonGone: there is nobody to ask.
+            DaemonGone: there is nobody to ask; or what the listening thread ended with.
         """
         question = _Question(position, threading.Event())
         self._said.put_nowait(question)
@@ -123,7 +127,9 @@ class Listener:
             if self._stop.is_set():
                 raise Stopped("the shard was given up before its checkpoint")
             if self._over.is_set() and not question.answered.is_set():
-                raise DaemonGone("the daemon went away before it was asked for a checkpoint")
+                raise self._ended_with or DaemonGone(
+                    "the daemon went away before it was asked for a checkpoint"
+                )
         if question.error is not None:
             raise question.error
 
@@ -134,7 +140,8 @@ class Listener:
                 self._hold(action)
                 self._talk.done(action)
             self._actions.put_nowait(None)
-        except BaseException as error:  # noqa: BLE001 -- raised in the thread that takes actions
+        except BaseException as error:  # noqa: BLE001 -- raised in the threads that ask
+            self._ended_with = error
             self._actions.put_nowait(error)
         finally:
             self._over.set()
@@ -143,8 +150,9 @@ class Listener:
         """Leave `action` unanswered until it may be, and ask for checkpoints meanwhile."""
         while isinstance(said := self._said.get(), _Question):
             try:
-                self._ask(said.position, action)
-            except (Stopped, CheckpointRefusedError) as error:
+                self._look(said.position, action)
+                self._ask(said.position)
+            except (Stopped, EndFollows, CheckpointRefusedError) as error:
                 said.error = error
             except BaseException as error:
                 said.error = error
@@ -152,11 +160,16 @@ class Listener:
             finally:
                 said.answered.set()
 
-    def _ask(self, position: Position | None, held: Action) -> None:
+    def _look(self, position: Position | None, held: Action) -> None:
+        """Raise where `position` is not to be asked for with `held`."""
         if self._stop.is_set():
             raise Stopped("the shard was given up before its checkpoint")
         if _lost(held):
             raise FencedOff("the daemon says that the lease is lost")
+        if position is not None and ends_shard(held):
+            raise EndFollows
+
+    def _ask(self, position: Position | None) -> None:
         for attempt in range(_CHECKPOINT_TRIES_MAX):
             try:
                 if position is None:
@@ -171,13 +184,17 @@ class Listener:
                     raise
                 _log.warning("checkpoint not taken yet: %s", error.name)
                 pause = random.uniform(0, min(_BACKOFF_SECONDS_MAX, 0.1 * 2**attempt))
-                self._stop.wait(pause)
+                if self._stop.wait(pause):
+                    raise Stopped("the shard was given up before its checkpoint") from error
             else:
                 return
 
 
+def ends_shard(action: Action) -> bool:
+    """Whether `action` says that every record of the shard was delivered."""
+    return isinstance(action, ShardEnded) or action == Shutdown(reason="TERMINATE")
+
+
 def _lost(action: Action) -> bool:
     """Whether `action` says that another worker holds the shard: no checkpoint is taken with it."""
-    return isinstance(action, LeaseLost) or (
-        isinstance(action, Shutdown) and action.reason != "TERMINATE"
-    )
+    return isinstance(action, LeaseLost | Shutdown) and not ends_shard(action)

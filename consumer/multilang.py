@@ -135,7 +135,7 @@ class Conversation:
         self._write({"action": "status", "responseFor": _NAMES[type(action)]})
 
     def checkpoint(self, sequence_number: str | None, sub_sequence_number: int | None) -> None:
-        """Ask for a checkpoint and wait for the answer; only while an action is being handled.
+        """Ask for a checkpoint and wait for the answer; only while an action is unanswered.
 
         None for both is the end of the shard, and allowed only then.
 

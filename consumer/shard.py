@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 
 from consumer.checkpoint import Committer
 from consumer.committing import Committing, Job
-from consumer.listener import Listener, Talk
+from consumer.listener import Listener, Talk, ends_shard
 from consumer.multilang import (
     Action,
     Initialize,
     LeaseLost,
     ProcessRecords,
-    ShardEnded,
     Shutdown,
     ShutdownRequested,
     WireRecord,
@@ -108,7 +107,7 @@ class ShardProcessor:
                         self._give_up(stopped)
                 elif isinstance(action, ProcessRecords):
                     self._check_given_up(self._given_up_at)
-                if self._given_up_at is not None and _ends_shard(action):
+                if self._given_up_at is not None and ends_shard(action):
                     self._check_end()
                 self._listener.done(action)
         finally:
@@ -128,7 +127,7 @@ class ShardProcessor:
                 self._initialize(action)
             case ShutdownRequested():
                 self._finish()
-            case _ if _ends_shard(action):
+            case _ if ends_shard(action):
                 self._finish(shard_end=True)
             case LeaseLost() | Shutdown():
                 self._give_up()
@@ -259,7 +258,7 @@ class ShardProcessor:
     def _wait_for_job(self) -> None:
         """Wait for the batch that is being committed: this is the backpressure.
 
-        Nothing more is read from the daemon meanwhile, so its death need not show in the pipe.
+        At most one more action is read meanwhile, so the daemon's death need not show in the pipe.
         """
         while self._committing.busy:
             self._telemetry.beat("waiting for the commit")
@@ -271,7 +270,3 @@ class ShardProcessor:
         if self._parts is None:
             raise RuntimeError("the daemon sent another action before initialize")
         return self._parts
-
-
-def _ends_shard(action: Action) -> bool:
-    return isinstance(action, ShardEnded) or action == Shutdown(reason="TERMINATE")

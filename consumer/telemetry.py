@@ -171,9 +171,9 @@ class Telemetry:
     def beat(self, doing: str) -> None:
         """The main thread lives; called at every action, and again and again while it waits.
 
-        `LISTENING` goes before each read from the daemon's pipe (also that of a checkpoint's
-        answer), `RESTORING` before the snapshot is read; anything else is work, in a few words,
-        which must beat again within TILLWATCH_HEARTBEAT_SECONDS_MAX. Costs less than a microsecond.
+        `LISTENING` goes before each wait for the daemon's next action, `RESTORING` before the
+        snapshot is read; anything else is work, in a few words, which must beat again within
+        TILLWATCH_HEARTBEAT_SECONDS_MAX. Costs less than a microsecond.
         """
         self._beat = (doing, self._clock())
 

@@ -18,7 +18,7 @@ class DaemonDouble:
     def __init__(self, refuse: Callable[[str | None], str | None] = lambda _: None) -> None:
         child_in, self._to_child = os.pipe()
         self._from_child, child_out = os.pipe()
-        self._source = os.fdopen(child_in, "rb")
+        self._source = os.fdopen(child_in, "rb", buffering=0)
         self._target = os.fdopen(child_out, "wb")
         self._writer = os.fdopen(self._to_child, "wb")
         self._reader = os.fdopen(self._from_child, "rb")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumer.checkpoint import EndFollows
 from consumer.snapshot import SnapshotError
 from events.batch import Batch
 from events.position import Position
@@ -174,6 +175,26 @@ def test_a_step_that_fails_stops_those_behind_it(broken: str, must_not_happen: s
         parts.committer.commit(parts.pipeline.cut(0), order.checkpoint, close_hours=True)
     assert not must_not_happen & set(order.seen)
     assert world.checkpoint is None
+
+
+def test_a_batch_whose_shard_has_ended_publishes_and_deletes_nothing_before_the_end() -> None:
+    world = World(batch_records_max=1_000)
+    order = _Order(world)
+    parts = world.worker()
+
+    def ended(_: Position | None) -> None:
+        raise EndFollows
+
+    parts.pipeline.take(iter(as_records(DATA[:100])))
+    committed = parts.committer.commit(parts.pipeline.cut(0), ended, close_hours=True)
+    assert committed.hours_published == 0
+    assert order.seen[-1] == "snapshots"
+    assert world.checkpoint is None
+    assert world.row_ids() == {}
+    end = parts.pipeline.cut(0, whole=True, at=as_records(DATA[:100])[-1].position)
+    parts.committer.commit(end, order.checkpoint, shard_end=True)
+    assert set(world.row_ids()) == world.documents()
+    assert world.documents()
 
 
 def test_what_a_sink_refuses_for_good_is_a_dead_letter_and_nowhere_else() -> None:

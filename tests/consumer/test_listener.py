@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from consumer.checkpoint import EndFollows
 from consumer.listener import Listener
 from consumer.multilang import (
     Action,
@@ -157,15 +158,58 @@ def test_no_checkpoint_is_asked_for_behind_a_lost_lease(rig: Rig, action: Action
     rig.hears("listens", FIRST, "listens")
 
 
-@pytest.mark.parametrize("action", [ShardEnded(), ShutdownRequested(), Shutdown("TERMINATE")])
-def test_last_checkpoints_are_asked_for_with_what_asks_for_them(rig: Rig, action: Action) -> None:
+@pytest.mark.parametrize(
+    ("action", "position", "asked"),
+    [
+        (ShutdownRequested(), AT, ("7", 2)),
+        (ShardEnded(), None, (None, None)),
+        (Shutdown("TERMINATE"), None, (None, None)),
+    ],
+)
+def test_last_checkpoints_are_asked_for_with_what_asks_for_them(
+    rig: Rig, action: Action, position: Position | None, asked: object
+) -> None:
     rig.give(action)
     assert rig.listener.next_action() is action
-    rig.ask()
+    rig.ask(position)
     assert rig.answer() is None
-    rig.hears("listens", ("7", 2))
+    rig.hears("listens", asked)
     rig.listener.done(action)
-    rig.hears("listens", ("7", 2), action, "listens")
+    rig.hears("listens", asked, action, "listens")
+
+
+@pytest.mark.parametrize("action", [ShardEnded(), Shutdown("TERMINATE")])
+def test_behind_the_end_of_a_shard_no_position_is_asked_for(rig: Rig, action: Action) -> None:
+    rig.give(FIRST, action)
+    assert rig.listener.next_action() is FIRST
+    rig.ask(AT)
+    assert isinstance(rig.answer(), EndFollows), "KCL would note the end for the last position"
+    assert rig.listener.next_action() is action
+    rig.ask(None)
+    assert rig.answer() is None
+    rig.hears("listens", FIRST, "listens", (None, None))
+
+
+def test_who_asks_is_told_what_the_listening_ended_with(rig: Rig) -> None:
+    rig.give(FIRST, ProtocolError("what is this"))
+    assert rig.listener.next_action() is FIRST
+    rig.until(rig.listener._over.is_set)
+    rig.ask()
+    assert isinstance(rig.answer(), ProtocolError)
+
+
+def test_asking_again_ends_when_the_shard_is_given_up(rig: Rig) -> None:
+    rig.daemon.refusals = [CheckpointRefusedError("ThrottlingException")] * 10
+    rig.give(FIRST, SECOND)
+    assert rig.listener.next_action() is FIRST
+    rig.hears("listens", FIRST, "listens")
+    rig.ask()
+    rig.until(lambda: len(rig.daemon.heard) >= 4)
+    rig.stop.set()
+    assert isinstance(rig.answer(), Stopped)
+    assert rig.listener.next_action() is SECOND
+    rig.until(lambda: SECOND in rig.daemon.heard)
+    assert 0 < len(rig.daemon.refusals) < 10
 
 
 def test_a_checkpoint_that_the_lease_fenced_off_is_told_and_listening_goes_on(rig: Rig) -> None:

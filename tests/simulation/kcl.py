@@ -4,6 +4,7 @@
 - A checkpoint that advances, of a daemon whose lease was taken, is refused (ShutdownException).
 - What a child begins with is the checkpoint at the time when the lease was taken.
 - A child shard's consumer starts when its parents' ends were checkpointed.
+- The position of a shard's last record is noted as the shard's end, once its end was announced.
 - A shard's end that is reported as handled without its checkpoint stays where it is: KCL does not
   ask the child again, and keeps the lease.
 - A child that ends in the middle of an action takes its daemon with it.
@@ -303,6 +304,8 @@ class Consumer:
             target = SHARD_END if ending else self.largest
         else:
             target = (int(sequence), sub or 0)
+        if ending and target == self.largest:
+            target = SHARD_END
         if target == self.last_checkpoint:
             return None
         if not ending and not self.last_checkpoint <= target <= self.largest:

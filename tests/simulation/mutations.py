@@ -8,6 +8,7 @@ from unittest import mock
 import msgspec
 
 import consumer.child
+import consumer.listener
 from consumer.checkpoint import Committer
 from consumer.multilang import CheckpointRefusedError
 from consumer.pipeline import Pipeline
@@ -80,6 +81,11 @@ def _bare_checkpoint_at_shutdown() -> Iterator[Any]:
         self._finished = True
 
     yield mock.patch.object(ShardProcessor, "_finish", finish)
+
+
+def _position_behind_the_end() -> Iterator[Any]:
+    """A batch that is being committed when the shard ends checkpoints its position as ever."""
+    yield mock.patch.object(consumer.listener, "ends_shard", return_value=False)
 
 
 def _no_fence() -> Iterator[Any]:
@@ -184,6 +190,7 @@ MUTATIONS: dict[str, Callable[[], Iterator[Any]]] = {
     "latest snapshot": _latest_snapshot,
     "publish before checkpoint": _publish_before_checkpoint,
     "checkpoint without position at shutdown": _bare_checkpoint_at_shutdown,
+    "position behind the end of the shard": _position_behind_the_end,
     "fence ignored": _no_fence,
     "handover forgotten": _no_handover,
     "pages not in the snapshot": _no_pages_in_snapshot,
