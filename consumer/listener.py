@@ -68,6 +68,10 @@ class _Go(msgspec.Struct, frozen=True):
     """The action that is held may be answered."""
 
 
+class _End(msgspec.Struct, frozen=True):
+    """Nobody takes actions any more: what is held stays unanswered."""
+
+
 class Listener:
     """Gives the daemon's actions one by one, and asks it for checkpoints meanwhile.
 
@@ -78,9 +82,9 @@ class Listener:
     def __init__(self, talk: Talk, stop: threading.Event) -> None:
         self._talk = talk
         self._stop = stop
-        # Room for all that can be there: one action and the end; one question and one go-ahead.
+        # Room for all that can be there: an action and the end; a question, a go-ahead and the end.
         self._actions: queue.Queue[Action | BaseException | None] = queue.Queue(maxsize=2)
-        self._said: queue.Queue[_Question | _Go] = queue.Queue(maxsize=2)
+        self._said: queue.Queue[_Question | _Go | _End] = queue.Queue(maxsize=3)
         self._over = threading.Event()
         self._ended_with: BaseException | None = None
         self.lease_refused = False
@@ -108,6 +112,10 @@ class Listener:
         """`action` is handled, and may be answered if it was not."""
         if not isinstance(action, ProcessRecords):
             self._said.put_nowait(_Go())
+
+    def end(self) -> None:
+        """Answer nothing any more; the last call of the thread that takes actions."""
+        self._said.put_nowait(_End())
 
     def checkpoint(self, position: Position | None) -> None:
         """Return when the lease table has accepted `position`; None is the end of the shard.
@@ -137,7 +145,8 @@ class Listener:
         try:
             while (action := self._talk.next_action()) is not None:
                 self._actions.put_nowait(action)
-                self._hold(action)
+                if not self._hold(action):
+                    return
                 self._talk.done(action)
             self._actions.put_nowait(None)
         except BaseException as error:  # noqa: BLE001 -- raised in the threads that ask
@@ -146,8 +155,11 @@ class Listener:
         finally:
             self._over.set()
 
-    def _hold(self, action: Action) -> None:
-        """Leave `action` unanswered until it may be, and ask for checkpoints meanwhile."""
+    def _hold(self, action: Action) -> bool:
+        """Leave `action` unanswered until it may be, and ask for checkpoints meanwhile.
+
+        False where it is to stay unanswered.
+        """
         while isinstance(said := self._said.get(), _Question):
             try:
                 self._look(said.position, action)
@@ -159,6 +171,7 @@ class Listener:
                 raise
             finally:
                 said.answered.set()
+        return isinstance(said, _Go)
 
     def _look(self, position: Position | None, held: Action) -> None:
         """Raise where `position` is not to be asked for with `held`."""

@@ -113,6 +113,7 @@ class ShardProcessor:
         finally:
             self._stop.set()
             self._committing.end()
+            self._listener.end()
 
     def _next_action(self) -> Action | None:
         self._telemetry.beat(LISTENING)

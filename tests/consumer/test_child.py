@@ -283,18 +283,22 @@ def record(number: int) -> dict[str, Any]:
     }
 
 
-def test_while_no_service_answers_it_waits_and_reports_nothing_done(
+def test_while_no_service_answers_it_waits_and_takes_no_more_than_the_next(
     tmp_path: Path, holding: Holding
 ) -> None:
     with child(environment(tmp_path, holding, TILLWATCH_BATCH_RECORDS_MAX="1")) as process:
         process.send("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON")
         assert process.answer() == {"action": "status", "responseFor": "initialize"}
-        process.send("processRecords", records=[record(1), record(2)], millisBehindLatest=0)
+        # Of the first it commits one record, or tries to; the second is held, and the third waits.
+        for number in (1, 3, 5):
+            records = [record(number), record(number + 1)]
+            process.send("processRecords", records=records, millisBehindLatest=0)
         assert process.process.stderr is not None
         while b"try 3 failed" not in (line := process.process.stderr.readline()):
             assert line, "it ended"
         assert process.process.poll() is None
         process.process.kill()
         out, _ = process.end()
-    assert out == b""
+    taken = {"action": "status", "responseFor": "processRecords"}
+    assert [json.loads(line) for line in out.splitlines() if line] == [taken]
     assert not (tmp_path / "store").exists()

@@ -98,7 +98,9 @@ def rig() -> Iterator[Rig]:
     made = Rig()
     yield made
     made.stop.set()
+    made.listener.end()
     made.give(None)
+    made.until(made.listener._over.is_set)
 
 
 def test_records_are_answered_when_they_are_taken_and_the_next_are_held(rig: Rig) -> None:
@@ -273,6 +275,15 @@ def test_a_word_that_is_no_action_is_raised_where_actions_are_taken(rig: Rig) ->
     rig.give(ProtocolError("what is this"))
     with pytest.raises(ProtocolError, match="what is this"):
         rig.listener.next_action()
+
+
+def test_what_is_held_at_the_end_stays_unanswered(rig: Rig) -> None:
+    rig.give(FIRST, SECOND)
+    assert rig.listener.next_action() is FIRST
+    rig.hears("listens", FIRST, "listens")
+    rig.listener.end()
+    rig.until(rig.listener._over.is_set)
+    rig.hears("listens", FIRST, "listens")
 
 
 def test_a_throttled_lease_table_is_asked_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import sysconfig
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
 from itertools import pairwise
@@ -233,15 +234,17 @@ def lost_by(live: Mapping[str, str], candidate: Mapping[str, str]) -> Told:
 
 
 def take_with_a_kill(stack: Stack, beside: Beside, records: list[Keyed]) -> None:
-    """Both take all of it; the shadow dies when it is well into the second half."""
+    """Both take all of it; the shadow dies while the second half comes in."""
     made, kinesis = stack.provisioned, stack.aws.client("kinesis")
     middle = len(records) // 2
     put_all(kinesis, made.stream, iter(records[:middle]))
-    wait(lambda: checkpoints(stack, beside.made), beside.alive)
-    put_all(kinesis, made.stream, iter(records[middle:]))
-    at = checkpoints(stack, beside.made)
-    wait(lambda: checkpoints(stack, beside.made) != at, beside.alive)
-    kill_all_of(beside.running()[1])
+    at = contents(kinesis, made.stream, made.shards).tips
+    wait(lambda: checkpoints(stack, beside.made).items() >= at.items(), beside.alive)
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(put_all, kinesis, made.stream, iter(records[middle:]))
+        wait(lambda: not checkpoints(stack, beside.made).items() >= at.items(), beside.alive)
+        kill_all_of(beside.running()[1])
+        coming.result()
     tips = contents(kinesis, made.stream, made.shards).tips
     left = checkpoints(stack, beside.made)
     assert any(int(left.get(shard, "0")) < int(tip) for shard, tip in tips.items())
